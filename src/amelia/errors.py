@@ -1,0 +1,41 @@
+"""Errors say what their receiver should do next.
+
+AmeliaError
+├── Refused       tell the sender: what is wrong and the way out
+│   ├── NotFound      there is no such thing, or none the caller may see
+│   ├── Conflict      the thing's state does not allow it
+│   └── Unauthorised  say who you are first
+├── Unavailable   try later: a dependency is away or asks for patience
+└── Malformed     dead-letter: it will never decode
+
+They are raised anywhere and caught in two places: the consumer and the HTTP problem handler (in the CLI, at the
+edge of the command).
+"""
+
+
+class AmeliaError(Exception):
+    """The text is one sentence that names the thing, its state and the way out."""
+
+
+class Refused(AmeliaError):
+    pass
+
+
+class NotFound(Refused):
+    pass
+
+
+class Conflict(Refused):
+    pass
+
+
+class Unauthorised(Refused):
+    pass
+
+
+class Unavailable(AmeliaError):
+    pass
+
+
+class Malformed(AmeliaError):
+    pass
