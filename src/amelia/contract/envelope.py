@@ -1,0 +1,43 @@
+"""The one flat object that every message is, on SQS, in EventBridge, in the journal and on a WebSocket."""
+
+import msgspec
+
+
+class Command(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="type",
+    forbid_unknown_fields=True,
+):
+    """An order. ``id`` names it for ever: the same id a second time changes nothing. ``actor`` is who gave it."""
+
+    id: str
+    workflow_id: str
+    actor: str
+    version: int = 1
+    timestamp: str = ""
+    correlation_id: str = ""
+    traceparent: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """A report. ``timestamp`` is UTC, ISO 8601; for control-plane events it is the database's clock.
+
+    A runtime's fact carries ``fact`` (1, 2, 3 … over all attempts), its progress ``ordinal`` (1, 2, 3 … within
+    the attempt) and ``last_fact``; control-plane events carry neither.
+    """
+
+    id: str
+    workflow_id: str
+    version: int = 1
+    attempt: int = 0
+    fact: int = 0
+    ordinal: int = 0
+    last_fact: int = 0
+    timestamp: str = ""
+    correlation_id: str = ""
+    causation_id: str = ""
+    traceparent: str = ""
+    signature: str = ""

@@ -1,0 +1,41 @@
+"""What an invocation of the runtime carries: the row as it is now, not a history."""
+
+from typing import Literal
+
+import msgspec
+
+from .workflow import Decision, Issue, Profile
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``signing_key`` is this attempt's own, hexadecimal, derived from a master secret the runtime never sees.
+
+    ``highest_fact`` is the journal's; what lies above it in the checkpoint is announced again first.
+    """
+
+    command_id: str
+    workflow_id: str
+    epoch: int
+    signing_key: str
+    key_version: int
+    highest_fact: int
+    issue: Issue
+    repository: str
+    branch: str
+    base: str = ""
+    profile: Profile = Profile()
+    decision: Decision | None = None
+    correlation_id: str = ""
+    traceparent: str = ""
+    heartbeat_seconds: int = 5
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The runtime's answer, given at once; the work goes on behind it.
+
+    ``superseded``: the runtime already works for a higher epoch. ``epoch`` is the one it works for.
+    """
+
+    outcome: Literal["accepted", "duplicate", "superseded"]
+    epoch: int
+    last_fact: int = 0
