@@ -1,0 +1,70 @@
+"""Settings of the services: environment variables named ``AMELIA_*``, each with a default that suits a laptop."""
+
+import os
+from collections.abc import Mapping
+from typing import get_type_hints
+
+import msgspec
+
+from .errors import Refused
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """``database_url`` is read from ``AMELIA_DATABASE_URL``, and so on. Durations are seconds.
+
+    An empty endpoint means AWS itself. Queue names end in ``.fifo`` where the queue is FIFO.
+    """
+
+    database_url: str = ""
+    aws_endpoint_url: str = ""
+    agentcore_endpoint_url: str = ""
+    aws_region: str = "us-east-1"
+
+    commands_queue: str = "amelia-commands.fifo"
+    commands_dead_queue: str = "amelia-commands-dead.fifo"
+    events_queue: str = "amelia-events"
+    events_dead_queue: str = "amelia-events-dead"
+    event_bus: str = "amelia"
+    event_source: str = "amelia.runtime"
+    control_source: str = "amelia.control"
+    bucket: str = "amelia-artifacts"
+    master_secret: str = "amelia/master-key"  # noqa: S105 - the name of it
+
+    runtime_arn: str = "arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/amelia"
+    memory_id: str = "amelia_memory-0000000000"
+
+    api_host: str = "127.0.0.1"
+    api_port: int = 8420
+    api_token_file: str = ""
+    max_body_bytes: int = 1_048_576
+
+    lease_seconds: float = 20
+    heartbeat_seconds: float = 5
+    sweep_seconds: float = 2
+    max_attempts: int = 3
+    gap_seconds: float = 3
+    resend_seconds: float = 5
+    receives_in_flight: int = 4
+    visibility_seconds: int = 30
+    max_receives: int = 3
+    claim_check_bytes: int = 32_768
+
+    allow_file_repositories: bool = True
+    log_level: str = "INFO"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Raises ``Refused`` naming the variable whose value does not fit."""
+    values: dict[str, object] = {}
+    for name, kind in get_type_hints(Settings).items():
+        variable = f"AMELIA_{name.upper()}"
+        if variable in environ:
+            values[name] = _parse(variable, environ[variable], kind)
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _parse(variable: str, text: str, kind: type) -> object:
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refused(f"{variable}={text!r} does not fit: {error}; unset it or give a {kind.__name__}") from error
