@@ -1,0 +1,113 @@
+"""Which of the events that arrive are admitted, in which order, and what becomes of the others.
+
+The bus may delay, double, reorder or lose any of them; facts are admitted by number, progress by ordinal behind
+the fact it names. Given everything a runtime said, in any order and any number of copies, the same comes out.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from ..contract import events as e
+from ..contract.envelope import Event
+from ..contract.ids import derive_id
+from .workflow import Workflow, evolve
+
+Place = Literal["admit", "early", "duplicate", "stale", "late"]
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """``admitted`` in order, each with the sequence it got; ``early`` waits for what lies before it; ``stale`` is an
+    older attempt's (or the terminal workflow's) and ``late`` was declared missing: both are kept and not folded."""
+
+    workflow: Workflow
+    admitted: tuple[tuple[int, Event], ...]
+    early: tuple[Event, ...]
+    stale: tuple[Event, ...]
+    late: tuple[Event, ...]
+
+
+def place(workflow: Workflow, event: Event) -> Place:
+    """Where one event belongs, as the workflow stands."""
+    if event.attempt != workflow.epoch or workflow.ended:
+        return "stale"
+    if event.fact:
+        return _by_number(event.fact, workflow.fact)
+    if event.last_fact > workflow.fact:
+        return "early"
+    if any(m.attempt == event.attempt and m.first <= event.ordinal <= m.last for m in workflow.missing):
+        return "late"
+    return _by_number(event.ordinal, workflow.ordinal)
+
+
+def _by_number(number: int, highest: int) -> Place:
+    if number <= highest:
+        return "duplicate"
+    return "admit" if number == highest + 1 else "early"
+
+
+def take(workflow: Workflow, arrived: Iterable[Event]) -> Intake:
+    """Admits what can be admitted, again and again until nothing more fits. ``arrived`` includes what waited."""
+    waiting = sorted(arrived, key=_order)
+    admitted: list[tuple[int, Event]] = []
+    kept: dict[Place, list[Event]] = {"stale": [], "late": []}
+    moved = True
+    while moved:
+        moved, still = False, list[Event]()
+        for event in waiting:
+            where = place(workflow, event)
+            if where == "admit":
+                workflow = evolve(workflow, event)
+                admitted.append((workflow.sequence, event))
+                moved = True
+            elif where == "early":
+                still.append(event)
+            elif where != "duplicate":
+                workflow = counted_though_stale(workflow, event)
+                kept[where].append(event)
+        waiting = still
+    return Intake(
+        workflow=workflow,
+        admitted=tuple(admitted),
+        early=_distinct(waiting),
+        stale=tuple(kept["stale"]),
+        late=tuple(kept["late"]),
+    )
+
+
+def counted_though_stale(workflow: Workflow, event: Event) -> Workflow:
+    """What an older attempt says about the world still counts: the tokens it spent were spent."""
+    if not isinstance(event, e.TokensUsed) or event.attempt > workflow.epoch:
+        return workflow
+    known = workflow.spent.get(event.attempt)
+    if known is not None and known.cost_microdollars >= event.used.cost_microdollars:
+        return workflow
+    return replace(workflow, spent={**workflow.spent, event.attempt: event.used})
+
+
+def gap(workflow: Workflow, waiting: Sequence[Event]) -> e.EventsMissing | None:
+    """The hole in front of the progress that waits, said as an event; none when a fact is what is missing."""
+    ordinals = [
+        x.ordinal for x in waiting if x.ordinal and x.attempt == workflow.epoch and x.last_fact <= workflow.fact
+    ]
+    if not ordinals or min(ordinals) <= workflow.ordinal + 1:
+        return None
+    first, last = workflow.ordinal + 1, min(ordinals) - 1
+    return e.EventsMissing(
+        id=derive_id(workflow.id, f"missing/{workflow.epoch}/{first}"),
+        workflow_id=workflow.id,
+        of_attempt=workflow.epoch,
+        first=first,
+        last=last,
+    )
+
+
+def _order(event: Event) -> tuple[int, int]:
+    """Facts by number; progress directly behind the fact it names, by ordinal."""
+    return (event.fact, 0) if event.fact else (event.last_fact, event.ordinal)
+
+
+def _distinct(waiting: Sequence[Event]) -> tuple[Event, ...]:
+    return tuple({(x.fact, x.ordinal): x for x in waiting}.values())
