@@ -1,0 +1,128 @@
+"""The journal: the truth about every workflow."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+import msgspec
+
+from ..contract.commands import AnyCommand
+from ..contract.envelope import Event
+from ..domain.workflow import Workflow
+
+Destination = Literal["commands", "bus"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow as recorded, with the times only the database's clock gives."""
+
+    workflow: Workflow
+    created_at: datetime
+    updated_at: datetime
+    lease_until: datetime | None = None
+
+
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """A verified runtime event and the JSON object it was read from, which is what is kept."""
+
+    event: Event
+    body: str
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True):
+    """One event of a stream; ``body`` is its envelope as JSON, without the sequence."""
+
+    workflow_id: str
+    sequence: int
+    body: str
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """An outbox row that is due. ``publishes`` is how often it has been sent before."""
+
+    id: str
+    destination: Destination
+    workflow_id: str
+    body: str
+    publishes: int
+
+
+class Executed(msgspec.Struct, frozen=True, kw_only=True):
+    """``repeated`` when this command had been executed before; then ``row`` is what it is now."""
+
+    row: Row
+    repeated: bool = False
+
+
+class Overdue(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sweeper has to look at, by workflow id."""
+
+    leases: tuple[str, ...] = ()
+    wakes: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
+
+
+Reading = Callable[[Workflow, str], Sequence[Event]]
+"""Given the row under its lock and the database's time, the control-plane events that are true now."""
+
+
+class Journal(Protocol):
+    """Every method raises ``Unavailable`` when the database is away."""
+
+    async def execute(self, command: AnyCommand, fingerprint: str = "") -> Executed:
+        """Decides the command under the row's lock. The same command id again is no new order.
+
+        Raises what ``decide`` raises, and ``Refused`` when the id came before with another fingerprint.
+        """
+        ...
+
+    async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
+        """Takes a batch of runtime events; for each, None or why it can never be taken (``Malformed``)."""
+        ...
+
+    async def record(self, workflow_id: str, reading: Reading, settles: Sequence[str] = ()) -> Row | None:
+        """Appends what ``reading`` finds true, and settles outbox rows in the same transaction."""
+        ...
+
+    async def get(self, workflow_id: str) -> Row | None: ...
+
+    async def page(self, *, status: str, before: tuple[datetime, str] | None, limit: int) -> list[Row]:
+        """Newest first, strictly before the given (created_at, id)."""
+        ...
+
+    async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
+        """Of each named workflow the events above its sequence, in order, at most ``limit`` each."""
+        ...
+
+    async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
+        """Claims outbox rows that are due, counting a publish; they are due again after ``resend_seconds``."""
+        ...
+
+    async def settle(self, ids: Sequence[str]) -> None: ...
+
+    async def overdue(self, *, gap_seconds: float, limit: int) -> Overdue:
+        """Leases that ran out before the router was last known to have read everything, waits that are over,
+        and gaps open for longer than ``gap_seconds``."""
+        ...
+
+    async def close_gap(self, workflow_id: str) -> bool:
+        """Declares missing progress missing and admits what waited behind it; False when a fact is missing."""
+        ...
+
+    async def drained(self, consumer: str) -> None:
+        """The consumer says that it has read everything that was there."""
+        ...
+
+    def exclusively(self, name: str) -> "AsyncContext": ...
+
+    def changes(self) -> AsyncIterator[dict[str, int]]:
+        """Workflow ids and the sequence they reached, as notified. May lose some: read again now and then."""
+        ...
+
+
+class AsyncContext(Protocol):
+    """Holds a fleet-wide lock of that name; ``False`` when it is taken and was not waited for."""
+
+    async def __aenter__(self) -> bool: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
