@@ -1,0 +1,1 @@
+"""Where issues come from: a Markdown file, or nowhere."""

@@ -1,0 +1,135 @@
+"""The control plane's REST API, asked synchronously: one connection for each request, standard library only."""
+
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from ..contract.views import PlanView, UsageView, WorkflowPage, WorkflowView
+from ..errors import NotFound, Refused, Unavailable
+from .problems import no_answer, problem
+
+if TYPE_CHECKING:
+    from ..contract.views import DecisionRequest, StartRequest
+
+PREFIX = "/api/v1"
+_T = TypeVar("_T")
+
+
+class ControlPlane:
+    """``url`` as ``discover`` gives it. Every call raises ``Unauthorised``, ``NotFound``, ``Conflict``, ``Refused``
+    or ``Unavailable`` with the control plane's own sentence; ``timeout`` is seconds for each step of an exchange."""
+
+    def __init__(self, url: str, token: str = "", *, timeout: float = 30.0) -> None:
+        parts = urlsplit(url)
+        try:
+            self._host, self._port = parts.hostname or "", parts.port
+        except ValueError as error:
+            raise Refused(f"{url!r} is no address of a fleet: {error}; give one like http://127.0.0.1:8420") from error
+        if parts.scheme not in ("http", "https") or not self._host:
+            raise Refused(f"{url!r} is no address of a fleet; give one like http://127.0.0.1:8420")
+        self.url = url.rstrip("/")
+        self.token = token
+        self._secure = parts.scheme == "https"
+        self._path = parts.path.rstrip("/") + PREFIX
+        self._timeout = timeout
+
+    def start(self, request: "StartRequest", *, key: str) -> WorkflowView:
+        """``key`` makes it once: the same key with the same request is the same workflow. Tried again by itself."""
+        body = msgspec.json.encode(request)
+        try:
+            answer = self._ask("POST", "/workflows", body, {"Idempotency-Key": key})
+        except Unavailable:
+            answer = self._ask("POST", "/workflows", body, {"Idempotency-Key": key})
+        return self._read(answer, WorkflowView)
+
+    def workflows(self, *, status: str = "", limit: int = 50, cursor: str = "") -> WorkflowPage:
+        query = {"status": status, "limit": str(limit), "cursor": cursor}
+        found = urlencode({name: value for name, value in query.items() if value})
+        return self._read(self._ask("GET", f"/workflows?{found}"), WorkflowPage)
+
+    def workflow(self, workflow_id: str) -> WorkflowView:
+        return self._read(self._ask("GET", _of(workflow_id)), WorkflowView)
+
+    def plan(self, workflow_id: str) -> PlanView:
+        return self._read(self._ask("GET", _of(workflow_id, "plan")), PlanView)
+
+    def usage(self, workflow_id: str) -> UsageView:
+        return self._read(self._ask("GET", _of(workflow_id, "usage")), UsageView)
+
+    def diff(self, workflow_id: str) -> bytes:
+        """The change as a unified diff, in the bytes git wrote."""
+        return self._ask("GET", _of(workflow_id, "diff"))
+
+    def approve(self, workflow_id: str, decision: "DecisionRequest") -> WorkflowView:
+        return self._read(self._ask("POST", _of(workflow_id, "approve"), msgspec.json.encode(decision)), WorkflowView)
+
+    def reject(self, workflow_id: str, decision: "DecisionRequest") -> WorkflowView:
+        return self._read(self._ask("POST", _of(workflow_id, "reject"), msgspec.json.encode(decision)), WorkflowView)
+
+    def cancel(self, workflow_id: str, reason: str = "") -> WorkflowView:
+        query = f"?{urlencode({'reason': reason})}" if reason else ""
+        return self._read(self._ask("DELETE", _of(workflow_id) + query), WorkflowView)
+
+    def resolve(self, prefix: str) -> str:
+        """The one workflow whose id begins so, with or without ``wf-``. A whole id is not looked up."""
+        wanted = prefix if prefix.startswith("wf-") else f"wf-{prefix}"
+        if len(wanted) == 39:
+            return wanted
+        found = [view.id for view in self._all() if view.id.startswith(wanted)] if len(wanted) > 3 else []
+        if not found:
+            raise NotFound(f"there is no workflow {prefix!r}; amelia workflows list shows those there are")
+        if len(found) > 1:
+            raise Refused(f"{prefix!r} may be {', '.join(found[:4])}; give more of it")
+        return found[0]
+
+    def _all(self, pages: int = 20) -> list[WorkflowView]:
+        page = self.workflows(limit=100)
+        views = list(page.items)
+        while page.next and pages > 1:
+            pages -= 1
+            page = self.workflows(limit=100, cursor=page.next)
+            views += page.items
+        return views
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> bytes:
+        sent = {"Accept": "application/json, text/x-diff", "Connection": "close", **headers}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        connection = self._connection()
+        try:
+            connection.request(method, self._path + path, body, sent)
+            response = connection.getresponse()
+            answer = response.read()
+        except (OSError, HTTPException) as error:
+            raise no_answer(self.url, getattr(error, "strerror", "") or type(error).__name__) from error
+        except ValueError as error:
+            raise Refused(f"the token or the request cannot be sent: {error}; set AMELIA_TOKEN again") from error
+        finally:
+            connection.close()
+        if response.status >= 300:
+            raise problem(response.status, answer, self.url, retry_after=response.headers.get("Retry-After", ""))
+        return answer
+
+    def _connection(self) -> HTTPConnection:
+        if not self._secure:
+            return HTTPConnection(self._host, self._port, timeout=self._timeout)
+        from http.client import HTTPSConnection
+
+        return HTTPSConnection(self._host, self._port, timeout=self._timeout)
+
+    def _read(self, answer: bytes, kind: type[_T]) -> _T:
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except msgspec.DecodeError as error:
+            raise Unavailable(
+                f"{self.url} did not answer as a control plane ({error}); is it one, of this version?"
+            ) from error
+
+
+def _of(workflow_id: str, what: str = "") -> str:
+    return f"/workflows/{quote(workflow_id, safe='')}" + (f"/{what}" if what else "")

@@ -1,0 +1,118 @@
+"""Reads ``settings.amelia.yaml`` and says on which line something is wrong."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_type_hints
+
+import msgspec
+import yaml
+from yaml.nodes import MappingNode, Node
+
+from .errors import Refused
+from .profiles import Cloud, Document, ProfileSettings
+
+
+def read(file: Path) -> Document:
+    """Raises ``Refused`` with the file, the line and the nearest thing that would have been right."""
+    return _Reader(file).document()
+
+
+_S = TypeVar("_S", ProfileSettings, Cloud)
+
+
+class _Reader:
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def document(self) -> Document:
+        root = self._compose()
+        if root is None:
+            return Document()
+        entries = self._entries(root, "the file", known=Document.__struct_fields__)
+        profiles: dict[str, ProfileSettings] = {}
+        if "profiles" in entries and not _is_null(entries["profiles"]):
+            for name, node in self._entries(entries["profiles"], "profiles").items():
+                profiles[name] = self._profile(name, node)
+        active = self._scalar(entries["active_profile"], "active_profile", str) if "active_profile" in entries else ""
+        return Document(active_profile=active, profiles=profiles)
+
+    def _profile(self, name: str, node: Node) -> ProfileSettings:
+        if _is_null(node):
+            return ProfileSettings()
+        return self._struct(node, f"profile {name!r}", ProfileSettings)
+
+    def _struct(self, node: Node, what: str, kind: type[_S]) -> _S:
+        hints = get_type_hints(kind, include_extras=True)
+        values: dict[str, Any] = {}
+        for key, value in self._entries(node, what, known=kind.__struct_fields__).items():
+            nested = hints[key] is Cloud
+            values[key] = self._struct(value, key, Cloud) if nested else self._scalar(value, key, hints[key])
+        return kind(**values)
+
+    def _entries(self, node: Node, what: str, known: tuple[str, ...] | None = None) -> dict[str, Node]:
+        if not isinstance(node, MappingNode):
+            self._refuse(node, f"{what} must be keys and values, one 'key: value' a line")
+        entries: dict[str, Node] = {}
+        for key_node, value in node.value:
+            key = str(key_node.value)
+            if known is not None and key not in known:
+                near = get_close_matches(key, known, n=1, cutoff=0.4)
+                meant = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                self._refuse(key_node, f"unknown key {key!r} in {what}; {meant}")
+            if key in entries:
+                self._refuse(key_node, f"{key!r} is there twice in {what}; keep one of them")
+            entries[key] = value
+        return entries
+
+    def _scalar(self, node: Node, key: str, kind: Any) -> Any:
+        value = _construct(node)
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            reason = str(error)[:1].lower() + str(error)[1:]
+            choices = _choices(kind)
+            near = get_close_matches(str(value), choices, n=1, cutoff=0.4)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(choices)}" if choices else ""
+            self._refuse(node, f"{key}: {value!r} does not fit, {reason}{meant}")
+
+    def _compose(self) -> Node | None:
+        try:
+            text = self._file.read_text(encoding="utf-8")
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
+            if root is not None:
+                _construct(root)
+            return root
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = f":{mark.line + 1}" if mark else ""
+            said = " ".join(part for part in (error.context, error.problem) if part)
+            raise Refused(f"{self._file}{line} is not YAML: {said}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise Refused(f"{self._file} is not YAML: {' '.join(str(error).split())}") from error
+        except RecursionError as error:
+            raise Refused(f"{self._file} is not YAML: it is nested too deeply") from error
+        except OSError as error:
+            raise Refused(f"{self._file} cannot be read: {error.strerror}") from error
+
+    def _refuse(self, node: Node, text: str) -> NoReturn:
+        raise Refused(f"{self._file}:{node.start_mark.line + 1}: {text}")
+
+
+def _construct(node: Node) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _is_null(node: Node) -> bool:
+    return node.tag == "tag:yaml.org,2002:null"
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The words a literal type allows."""
+    inspected = msgspec.inspect.type_info(kind)
+    found = inspected.types if isinstance(inspected, msgspec.inspect.UnionType) else (inspected,)
+    words = (v for t in found if isinstance(t, msgspec.inspect.LiteralType) for v in t.values)
+    return tuple(str(word) for word in words if word)
