@@ -44,16 +44,18 @@ def client_arguments(service: str, settings: Settings) -> dict[str, Any]:
 
 
 def client_options(service: str, settings: Settings) -> dict[str, Any]:
-    """For botocore's ``Config``. An invocation is never sent twice by the library: its caller owns that decision."""
-    attempts = 1 if service == AGENTCORE else 4
+    """For botocore's ``Config``. Invocations and events are sent once by the library: their callers own the retries."""
+    attempts = 1 if service in (AGENTCORE, "events") else 4
     options: dict[str, Any] = {
         "connect_timeout": 5,
         "read_timeout": 30,
         "max_pool_connections": 64,
         "retries": {"mode": "standard", "total_max_attempts": attempts},
     }
-    if service == "s3" and settings.aws_endpoint_url:
-        options["s3"] = {"addressing_style": "path"}
+    if service == "s3":
+        options |= {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
+        if settings.aws_endpoint_url:
+            options["s3"] = {"addressing_style": "path"}
     return options
 
 
