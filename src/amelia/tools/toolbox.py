@@ -1,0 +1,126 @@
+"""What an agent may do: tools by name, each with the type of its arguments."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from ..drivers.base import Tool, ToolCall
+from ..errors import AmeliaError
+from ..workspace.tree import Tree
+from . import files, find, shell
+from .paths import ToolError
+from .schema import parameters
+
+LONGEST_ANSWER = 30_000
+"""Characters of one tool result; what is longer loses its middle."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    content: str
+    ok: bool = True
+
+    @property
+    def summary(self) -> str:
+        """The first line that says something, at most 160 characters."""
+        return one_line(self.content)
+
+
+class Skill(msgspec.Struct, frozen=True, kw_only=True):
+    """``brief`` tells a person in one line what a call is about to do."""
+
+    description: str
+    arguments: type[msgspec.Struct]
+    run: Callable[[Tree, Any], Awaitable[str]]
+    brief: Callable[[Any], str]
+
+
+READING = {
+    "read_file": Skill(
+        description="Reads a text file of the repository, whole or from first_line to last_line (numbered from 1).",
+        arguments=files.ReadFile,
+        run=files.read_file,
+        brief=lambda a: a.path,
+    ),
+    "list_files": Skill(
+        description="Lists the repository's files (ignored ones left out), all or those that match a glob.",
+        arguments=find.ListFiles,
+        run=find.list_files,
+        brief=lambda a: a.glob or "all files",
+    ),
+    "search": Skill(
+        description="Finds lines that match a regular expression in the repository's text files.",
+        arguments=find.Search,
+        run=find.search,
+        brief=lambda a: a.pattern,
+    ),
+}
+WRITING = {
+    "write_file": Skill(
+        description="Creates a file, or replaces all of it. Folders are made as needed.",
+        arguments=files.WriteFile,
+        run=files.write_file,
+        brief=lambda a: a.path,
+    ),
+    "edit_file": Skill(
+        description="Replaces one exact piece of a file's text, which must occur once: include enough around it.",
+        arguments=files.EditFile,
+        run=files.edit_file,
+        brief=lambda a: a.path,
+    ),
+    "run_command": Skill(
+        description="Runs a shell command in the repository's root and answers with its exit code and output. "
+        "It gets no input, and what it leaves in the background is ended with it.",
+        arguments=shell.RunCommand,
+        run=shell.run_command,
+        brief=lambda a: a.command,
+    ),
+}
+CHANGING = frozenset(WRITING)
+
+
+class Toolbox:
+    def __init__(self, skills: dict[str, Skill], tree: Tree) -> None:
+        self._skills = skills
+        self._tree = tree
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        return tuple(
+            Tool(name=name, description=skill.description, parameters=parameters(skill.arguments))
+            for name, skill in self._skills.items()
+        )
+
+    def brief(self, call: ToolCall) -> str:
+        try:
+            skill = self._skills[call.name]
+            return one_line(skill.brief(msgspec.convert(call.arguments, skill.arguments)))
+        except (KeyError, msgspec.ValidationError):
+            return ""
+
+    async def use(self, call: ToolCall) -> Answer:
+        """Never raises for what the agent or the repository did wrong: that is an answer too."""
+        skill = self._skills.get(call.name)
+        if skill is None:
+            return Answer(f"there is no tool {call.name}; there are: {', '.join(self._skills)}", ok=False)
+        try:
+            arguments = msgspec.convert(call.arguments, skill.arguments)
+            return Answer(shorten(await skill.run(self._tree, arguments)))
+        except msgspec.ValidationError as error:
+            return Answer(f"the arguments of {call.name} do not fit: {error}", ok=False)
+        except (ToolError, AmeliaError) as error:
+            return Answer(shorten(str(error)), ok=False)
+        except (OSError, ValueError) as error:
+            return Answer(f"{call.name} failed: {error}", ok=False)
+
+
+def shorten(text: str, most: int = LONGEST_ANSWER) -> str:
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters elided …\n{text[-half:]}"
+
+
+def one_line(text: str, most: int = 160) -> str:
+    line = next((stripped for raw in text.splitlines() if (stripped := raw.strip())), "")
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,0 +1,152 @@
+"""The worktree the Developer works in, and the bundles that carry it to another machine."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from ..errors import Malformed, Refused
+from .address import check_branch
+from .clone import clone
+from .git import Git
+from .spawn import Exit, spawn
+
+_SNAPSHOT = "refs/amelia/snapshot"
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """``tree`` names the content of the worktree, untracked files included; ``bundle`` carries it and its history."""
+
+    tree: str
+    bundle: bytes
+
+
+class Tree:
+    """``root`` is the worktree on ``branch``, ``home`` a home directory for what runs in it."""
+
+    def __init__(self, git: Git, root: Path, home: Path, branch: str, base_commit: str) -> None:
+        self.git = git
+        self.root = root
+        self.home = home
+        self.branch = branch
+        self.base_commit = base_commit
+
+    async def head(self) -> str:
+        return await self.git.line("rev-parse", "HEAD")
+
+    async def commit(self, message: str) -> str:
+        """The new commit, or "" when there is nothing to commit. Runs no hook and signs nothing."""
+        await self.git("add", "--all")
+        if (await self.git.attempt("diff", "--cached", "--quiet")).code == 0:
+            return ""
+        await self.git("commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-", stdin=message.encode())
+        return await self.head()
+
+    async def diff(self) -> bytes:
+        """Everything since the base, as a patch."""
+        return await self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", self.base_commit, "HEAD")
+
+    async def bundle(self) -> bytes:
+        """``base_commit..branch``. Raises ``Refused`` when the branch adds nothing."""
+        return await self._bundle(f"refs/heads/{self.branch}")
+
+    async def snapshot(self, known: str = "") -> Snapshot | None:
+        """The worktree as it is, without moving the branch; None when its content is ``known`` (a tree's name)."""
+        with tempfile.TemporaryDirectory(dir=self.home.parent) as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy2(self.git.git_dir / "index", index["GIT_INDEX_FILE"])
+            await self.git("add", "--all", env=index)
+            tree = (await self.git("write-tree", env=index)).decode().strip()
+        if tree == known:
+            return None
+        commit = await self.git.line("commit-tree", "-p", "HEAD", "-m", "unfinished work", tree)
+        await self.git("update-ref", _SNAPSHOT, commit)
+        return Snapshot(tree=tree, bundle=await self._bundle(_SNAPSHOT))
+
+    async def reset(self, commit: str) -> None:
+        """The branch and the worktree are at ``commit``; untracked files go, ignored ones stay."""
+        await self.git("read-tree", "--reset", "-u", commit)
+        await self.git("update-ref", "HEAD", commit)
+        await self.git("clean", "-ffdq")
+
+    async def restore_commits(self, bundle: bytes, commit: str) -> None:
+        """Raises ``Malformed`` when the bundle does not hold ``commit``."""
+        await self._unbundle(bundle)
+        if (await self.git.attempt("cat-file", "-e", f"{commit}^{{commit}}")).code:
+            raise Malformed(f"the bundle of the work does not hold its commit {commit}")
+        await self.reset(commit)
+
+    async def restore_snapshot(self, bundle: bytes) -> None:
+        """The worktree as it was when the snapshot was taken, on top of the commit the branch is at."""
+        await self._unbundle(bundle)
+        head = await self.head()
+        await self.git("clean", "-ffdq")
+        await self.git("read-tree", "--reset", "-u", "refs/incoming/amelia/snapshot")
+        await self.git("read-tree", "--reset", head)
+
+    async def run(self, command: str, timeout: float, limit: int = 24_000) -> Exit:
+        """A shell command in the worktree: no input, no secrets in its environment, its children end with it."""
+        return await spawn(
+            ["/bin/sh", "-c", command],
+            cwd=self.root,
+            env=_shell_environment(self.home),
+            timeout=timeout,
+            merge=True,
+            limit=limit,
+        )
+
+    async def _bundle(self, ref: str) -> bytes:
+        ended = await self.git.attempt("bundle", "create", "--quiet", "-", f"{self.base_commit}..{ref}", timeout=600)
+        if ended.code:
+            raise Refused(f"there is no work to bundle on {self.branch}: {ended.last_line}")
+        return ended.output
+
+    async def _unbundle(self, bundle: bytes) -> None:
+        with tempfile.NamedTemporaryFile(dir=self.home.parent, suffix=".bundle") as file:
+            await asyncio.to_thread(_write, Path(file.name), bundle)
+            fetched = await self.git.attempt(
+                *("fetch", "--quiet", "--no-tags", "--update-head-ok", "--no-write-fetch-head", "--", file.name),
+                "+refs/*:refs/incoming/*",
+            )
+        if fetched.code:
+            raise Malformed(f"the bundle of the work cannot be read: {fetched.last_line}")
+
+
+async def open_tree(repository: str, base: str, branch: str, folder: Path, base_commit: str = "") -> Tree:
+    """Clones into ``folder`` (what an earlier run left there is replaced) and begins ``branch`` at the base.
+
+    ``base_commit`` names where an earlier attempt began; it must still be in the repository. Raises ``Refused``
+    and ``Unavailable``.
+    """
+    check_branch(branch)
+    store, root, home = folder / "repository.git", folder / "tree", folder / "home"
+    for old in (root, home):
+        await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
+    bare = await clone(repository, base, store)
+    home.mkdir(parents=True)
+    start = base_commit or await bare.line("rev-parse", "HEAD")
+    if (await bare.attempt("cat-file", "-e", f"{start}^{{commit}}")).code:
+        raise Refused(f"the repository no longer holds the commit {start} this work began at; start it again")
+    await bare("worktree", "add", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), start)
+    return Tree(Git(store / "worktrees" / root.name, root), root, home, branch, start)
+
+
+def _shell_environment(home: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "CI": "true",
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
