@@ -7,7 +7,7 @@ import msgspec
 from ..errors import Malformed
 from .commands import AnyCommand
 from .envelope import Command, Event
-from .events import AnyEvent
+from .events import AnyEvent, UnknownEvent
 
 _event: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _command: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
@@ -21,6 +21,8 @@ def encode(message: Command | Event) -> bytes:
 
 
 def type_of(message: Command | Event) -> str:
+    if isinstance(message, UnknownEvent):
+        return message.of_type
     tag = message.__struct_config__.tag
     assert isinstance(tag, str)
     return tag
@@ -34,12 +36,19 @@ def decode_command(body: bytes | str) -> AnyCommand:
         raise Malformed(f"not a command: {error}") from error
 
 
-def decode_event(body: bytes | str) -> AnyEvent:
-    """Raises ``Malformed`` when the body is not one of our events, or one of a type this version does not know."""
+def decode_event(body: bytes | str) -> AnyEvent | UnknownEvent:
+    """Raises ``Malformed`` when the body is not an event. A type this version does not know is ``UnknownEvent``."""
     try:
         return _event.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise Malformed(f"not an event: {error}") from error
+        fields = decode_object(body)
+        kind = fields.get("type")
+        if not isinstance(kind, str) or kind in KNOWN_EVENTS:
+            raise Malformed(f"not an event: {error}") from error
+    try:
+        return msgspec.convert({**fields, "type": "unknown_event", "of_type": kind}, UnknownEvent)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"not an event, though of the unknown type {kind!r}: {error}") from error
 
 
 def decode_object(body: bytes | str) -> dict[str, Any]:

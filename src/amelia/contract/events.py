@@ -200,6 +200,12 @@ class RuntimeHeartbeat(Event, frozen=True, tag="runtime_heartbeat"):
     last_ordinal: int = 0
 
 
+class UnknownEvent(Event, frozen=True, tag="unknown_event"):
+    """Of a type this version does not know (``of_type``): a runtime may be newer. Kept as it came, never folded."""
+
+    of_type: str
+
+
 ControlFact = (
     WorkflowSubmitted
     | WorkflowParked

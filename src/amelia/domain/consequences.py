@@ -48,6 +48,20 @@ def policy_decision(workflow: Workflow, now: str) -> e.WorkflowApproved | None:
     )
 
 
+def lost(workflow: Workflow, cause: str, max_attempts: int) -> e.RuntimeLost:
+    """The end of the open attempt. Only attempts in a row that brought no new fact count towards the limit."""
+    in_a_row = 1 if workflow.fact > workflow.fact_at_open else workflow.lost + 1
+    final = in_a_row >= max_attempts
+    said = f"attempt {workflow.epoch} was lost: {cause}"
+    return e.RuntimeLost(
+        id=derive_id(workflow.id, f"lost/{workflow.epoch}"),
+        workflow_id=workflow.id,
+        correlation_id=workflow.correlation_id,
+        cause=f"{said}; {max_attempts} in a row brought nothing new, so no further one is made" if final else said,
+        final=final,
+    )
+
+
 def woken(workflow: Workflow, cause: str) -> c.ResumeWorkflow:
     """The command that ends a wait (a parked workflow whose time has come)."""
     return c.ResumeWorkflow(

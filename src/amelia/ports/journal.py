@@ -14,12 +14,13 @@ Destination = Literal["commands", "bus"]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow as recorded, with the times only the database's clock gives."""
+    """A workflow as recorded, with the times only the database's clock gives. ``behind``: events wait for others."""
 
     workflow: Workflow
     created_at: datetime
     updated_at: datetime
     lease_until: datetime | None = None
+    behind: bool = False
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,19 +106,33 @@ class Journal(Protocol):
         and gaps open for longer than ``gap_seconds``."""
         ...
 
-    async def close_gap(self, workflow_id: str) -> bool:
-        """Declares missing progress missing and admits what waited behind it; False when a fact is missing."""
+    async def close_gap(self, workflow_id: str) -> Row | None:
+        """Declares missing progress missing and admits what waited for it; still ``behind`` when a fact is missing."""
+        ...
+
+    async def expire(self, workflow_ids: Sequence[str], max_attempts: int) -> list[Row]:
+        """Takes attempts whose lease ran out for lost; returns the workflows that have none open now."""
+        ...
+
+    async def wake(self, workflow_ids: Sequence[str]) -> None:
+        """Orders the dispatcher to look again at parked workflows whose time has come."""
         ...
 
     async def drained(self, consumer: str) -> None:
         """The consumer says that it has read everything that was there."""
         ...
 
-    def exclusively(self, name: str) -> "AsyncContext": ...
+    def exclusively(self, name: str, *, wait: bool = True) -> "AsyncContext": ...
 
     def changes(self) -> AsyncIterator[dict[str, int]]:
         """Workflow ids and the sequence they reached, as notified. May lose some: read again now and then."""
         ...
+
+    def outbox_wakes(self) -> AsyncIterator[dict[str, int]]:
+        """Something was put into the outbox."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class AsyncContext(Protocol):

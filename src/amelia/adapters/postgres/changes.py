@@ -1,0 +1,162 @@
+"""The changes there are: execute a command, take runtime events, record what the control plane found, close a gap."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ...contract import codec
+from ...contract import events as e
+from ...contract.commands import AnyCommand
+from ...contract.envelope import Event
+from ...domain import intake
+from ...domain.consequences import follow_up, lost, policy_decision, woken
+from ...domain.decide import decide
+from ...domain.workflow import Workflow, evolve, submitted
+from ...errors import NotFound, Refused
+from ...ports.journal import Arrived, Reading
+from .transaction import Change, Effects, Executing, Held, Seen
+
+
+def executing(command: AnyCommand, fingerprint: str) -> Change:
+    """The command, what it makes true, and the order to the dispatcher, all or nothing."""
+
+    def compute(seen: Seen) -> Effects | None:
+        if seen.fingerprint is not None:
+            if seen.fingerprint != fingerprint:
+                raise Refused("this idempotency key came before with another body; use a new key for a new request")
+            return None
+        events = decide(seen.workflow, command, seen.now)
+        if not events:
+            return None
+        effects = control(seen.workflow, events, seen.now)
+        return replace(
+            effects,
+            commands=(command, *effects.commands),
+            executed=Executing(command=command, fingerprint=fingerprint),
+        )
+
+    return Change(workflow_id=command.workflow_id, compute=compute, command_id=command.id)
+
+
+def recording(workflow_id: str, reading: Reading, settles: tuple[str, ...]) -> Change:
+    """What the dispatcher or the sweeper found true of the row under its lock."""
+
+    def compute(seen: Seen) -> Effects | None:
+        if seen.workflow is None:
+            raise NotFound(f"there is no workflow {workflow_id}")
+        events = reading(seen.workflow, seen.now)
+        effects = control(seen.workflow, events, seen.now, behind=bool(seen.waiting))
+        return replace(effects, settles=settles) if events or settles else None
+
+    return Change(workflow_id=workflow_id, compute=compute)
+
+
+def appending(workflow_id: str, arrived: Sequence[Arrived]) -> Change:
+    """A batch of one workflow's runtime events. Any valid one of the current attempt renews the lease."""
+
+    def compute(seen: Seen) -> Effects | None:
+        if seen.workflow is None:
+            raise NotFound(f"there is no workflow {workflow_id}")
+        return _append(seen.workflow, seen, arrived)
+
+    return Change(workflow_id=workflow_id, compute=compute)
+
+
+def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived]) -> Effects:
+    bodies = {id(a.event): a.body for a in arrived}
+    waiting = [(codec.decode_event(body), body) for body in seen.waiting]
+    bodies.update({id(event): body for event, body in waiting})
+    numbered = [a.event for a in arrived if not isinstance(a.event, e.RuntimeHeartbeat)]
+    took = intake.take(workflow, [*(event for event, _ in waiting), *numbered])
+    effects = _admitted(took, bodies, seen.now)
+    alive = [a.event for a in arrived if a.event.attempt == workflow.epoch]
+    announced = max((event.last_fact for event in alive), default=0)
+    early = tuple(Held(kind="early", event=event, body=bodies[id(event)]) for event in took.early)
+    kept = [Held(kind="stale", event=event, body=bodies[id(event)]) for event in took.stale]
+    kept += [Held(kind="late", event=event, body=bodies[id(event)]) for event in took.late]
+    return replace(
+        effects,
+        early=early if early or seen.waiting else None,
+        kept=tuple(kept),
+        renew=bool(alive),
+        behind=bool(early) or (effects.workflow.open and announced > effects.workflow.fact),
+    )
+
+
+def _admitted(took: intake.Intake, bodies: dict[int, str], now: str) -> Effects:
+    """The admitted events as rows, what the policy decides about a plan among them, and what follows."""
+    rows = [(sequence, event.id, codec.type_of(event), bodies[id(event)]) for sequence, event in took.admitted]
+    commands = [c for _, event in took.admitted if (c := follow_up(took.workflow, event)) is not None]
+    decision = policy_decision(took.workflow, now)
+    if decision is None:
+        return Effects(workflow=took.workflow, events=tuple(rows), commands=tuple(commands))
+    decided = control(took.workflow, (decision,), now)
+    return replace(decided, events=(*rows, *decided.events), commands=(*commands, *decided.commands))
+
+
+def closing_gap(workflow_id: str) -> Change:
+    """Says what progress is missing and admits what waited behind it. A missing fact stays missing."""
+
+    def compute(seen: Seen) -> Effects | None:
+        if seen.workflow is None or not seen.waiting:
+            return None
+        missing = intake.gap(seen.workflow, [codec.decode_event(body) for body in seen.waiting])
+        if missing is None:
+            return _append(seen.workflow, seen, ())
+        said = control(seen.workflow, (replace(missing, timestamp=seen.now),), seen.now)
+        behind = _append(said.workflow, seen, ())
+        return replace(
+            behind,
+            events=(*said.events, *behind.events),
+            commands=(*said.commands, *behind.commands),
+            publish=(*said.publish, *behind.publish),
+        )
+
+    return Change(workflow_id=workflow_id, compute=compute)
+
+
+def expiring(workflow_id: str, max_attempts: int) -> Change:
+    """Takes an attempt whose lease ran out for lost; one that was renewed meanwhile is left alone."""
+
+    def compute(seen: Seen) -> Effects | None:
+        w = seen.workflow
+        if w is None or not w.open or not seen.lease_expired:
+            return None
+        return control(w, (lost(w, "its lease ran out without a sign of life", max_attempts),), seen.now)
+
+    return Change(workflow_id=workflow_id, compute=compute)
+
+
+def waking(workflow_id: str) -> Change:
+    """Ends a wait: orders the dispatcher to look again. The same wait is ended once."""
+
+    def compute(seen: Seen) -> Effects | None:
+        if seen.workflow is None or not seen.workflow.parked_until:
+            return None
+        order = woken(seen.workflow, f"{workflow_id}/{seen.workflow.parked_until}")
+        return Effects(workflow=seen.workflow, commands=(order,), behind=bool(seen.waiting))
+
+    return Change(workflow_id=workflow_id, compute=compute)
+
+
+def control(workflow: Workflow | None, events: Sequence[Event], now: str, *, behind: bool = False) -> Effects:
+    """Control-plane events: recorded, followed up, and published from the outbox."""
+    rows, commands = list[tuple[int, str, str, str]](), list[AnyCommand]()
+    renew = False
+    said = tuple(event if event.timestamp else replace(event, timestamp=now) for event in events)
+    for event in said:
+        workflow = _first(event) if workflow is None else evolve(workflow, event)
+        rows.append((workflow.sequence, event.id, codec.type_of(event), codec.encode(event).decode()))
+        command = follow_up(workflow, event)
+        if command is not None:
+            commands.append(command)
+        renew = renew or isinstance(event, e.AttemptOpened)
+    assert workflow is not None, "there is nothing to record"
+    return Effects(
+        workflow=workflow, events=tuple(rows), commands=tuple(commands), publish=said, renew=renew, behind=behind
+    )
+
+
+def _first(event: Event) -> Workflow:
+    assert isinstance(event, e.WorkflowSubmitted), "a workflow begins with its submission"
+    return submitted(event)

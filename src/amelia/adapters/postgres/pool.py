@@ -1,0 +1,66 @@
+"""Connections to the database, and its errors as ours."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import asyncpg
+from piccolo.engine.postgres import PostgresEngine
+
+from ...errors import Unavailable
+from .tables import CommandRow, OutboxRow, WorkflowRow
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""Errors that pass: the database is away, starting, stopping, failing over or asks for another try."""
+
+
+@asynccontextmanager
+async def unavailable() -> AsyncIterator[None]:
+    """Turns what passes into ``Unavailable``; what does not (a bad value, a bug) goes through."""
+    try:
+        yield
+    except AWAY as error:
+        raise Unavailable(f"the database does not answer: {type(error).__name__}: {error}") from error
+
+
+async def connect(database_url: str, size: int = 8) -> PostgresEngine:
+    """A Piccolo engine whose pool the hot paths share. Raises ``Unavailable`` while the database is away.
+
+    ``command_timeout`` is set because asyncpg otherwise waits for ever on a dead connection.
+    """
+    engine = PostgresEngine(config={"dsn": database_url}, log_queries=False, extensions=())
+    async with unavailable():
+        await engine.start_connection_pool(
+            dsn=database_url,
+            min_size=1,
+            max_size=size,
+            command_timeout=30,
+            timeout=10,
+            max_inactive_connection_lifetime=0,
+        )
+    for table in (WorkflowRow, OutboxRow, CommandRow):
+        table._meta._db = engine
+    return engine
+
+
+async def lock_pool(database_url: str) -> Pool:
+    """Connections that hold locks: apart from the others, because who holds a lock then needs one of those."""
+    async with unavailable():
+        return await asyncpg.create_pool(database_url, min_size=0, max_size=16, command_timeout=60, timeout=10)
+
+
+def pool_of(engine: PostgresEngine) -> Pool:
+    assert engine.pool is not None, "the engine was not connected"
+    return engine.pool

@@ -1,0 +1,289 @@
+"""The one transaction that changes workflows: a batch of changes under row locks, in a fixed number of statements."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ...contract import codec
+from ...contract.commands import AnyCommand
+from ...contract.envelope import Event
+from ...domain.workflow import Workflow
+from ...ports.journal import Row
+
+_decode_state = msgspec.json.Decoder(Workflow).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that is kept beside the order. ``kind``: early, stale or late."""
+
+    kind: str
+    event: Event
+    body: str
+
+
+class Executing(msgspec.Struct, frozen=True, kw_only=True):
+    """A command to be remembered."""
+
+    command: AnyCommand
+    fingerprint: str
+
+
+class Effects(msgspec.Struct, frozen=True, kw_only=True):
+    """What one change comes to. ``workflow`` is the row after it; ``publish`` are control events for the bus.
+
+    ``early`` replaces what waited for the workflow (None leaves it); ``renew`` extends the lease.
+    """
+
+    workflow: Workflow
+    events: tuple[tuple[int, str, str, str], ...] = ()  # sequence, id, type, body
+    commands: tuple[AnyCommand, ...] = ()
+    publish: tuple[Event, ...] = ()
+    early: tuple[Held, ...] | None = None
+    kept: tuple[Held, ...] = ()
+    settles: tuple[str, ...] = ()
+    executed: Executing | None = None
+    renew: bool = False
+    behind: bool = False
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change is computed from: all read under the lock, at the database's ``now``."""
+
+    now: str
+    workflow: Workflow | None
+    lease_expired: bool = False
+    waiting: tuple[str, ...] = ()
+    fingerprint: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """``compute`` is pure; None changes nothing; what it raises is this change's answer and no other's."""
+
+    workflow_id: str
+    compute: Callable[[Seen], Effects | None]
+    command_id: str = ""
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    row: Row | None
+    error: Exception | None = None
+
+
+Connection = Any  # asyncpg's pool hands out a proxy with the methods of a connection
+
+_LOCK = """
+SELECT clock_timestamp() AS now, lease_until < now() AS expired, w.* FROM (SELECT 1) one LEFT JOIN LATERAL (
+    SELECT id, state, lease_until, gap_since, created_at, updated_at
+    FROM workflow WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
+) w ON true
+"""
+_SEEN_COMMANDS = "SELECT id, fingerprint FROM command WHERE id = ANY($1::text[])"
+_WAITING = "SELECT workflow_id, body FROM held_event WHERE kind = 'early' AND workflow_id = ANY($1::text[])"
+_EVENTS = """
+INSERT INTO event (workflow_id, sequence, id, type, body)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[])
+"""
+_ROWS = """
+INSERT INTO workflow AS w
+    (id, team, owner, status, repository, epoch, sequence, state, lease_until, wake_at, gap_since)
+SELECT u.id, u.team, u.owner, u.status, u.repository, u.epoch, u.sequence, u.state,
+    CASE WHEN u.renew THEN now() + make_interval(secs => $11) WHEN u.is_open THEN '-infinity' END,
+    u.wake_at, CASE WHEN u.behind THEN now() END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
+    $9::timestamptz[], $10::bool[], $12::bool[], $13::bool[])
+    AS u(id, team, owner, status, repository, epoch, sequence, state, wake_at, renew, is_open, behind)
+ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, epoch = excluded.epoch, sequence = excluded.sequence, state = excluded.state,
+    wake_at = excluded.wake_at,
+    lease_until = CASE WHEN excluded.lease_until IS NOT NULL THEN greatest(w.lease_until, excluded.lease_until) END,
+    gap_since = CASE WHEN excluded.gap_since IS NULL THEN NULL
+        WHEN w.sequence = excluded.sequence THEN coalesce(w.gap_since, excluded.gap_since) ELSE excluded.gap_since END,
+    updated_at = CASE WHEN w.sequence = excluded.sequence THEN w.updated_at ELSE now() END
+RETURNING id, lease_until, gap_since, created_at, updated_at
+"""
+_UNHOLD = "DELETE FROM held_event WHERE kind = 'early' AND workflow_id = ANY($1::text[])"
+_HOLD = """
+INSERT INTO held_event (workflow_id, kind, attempt, fact, ordinal, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[], $6::text[]) ON CONFLICT DO NOTHING
+"""
+_OUTBOX = """
+INSERT INTO outbox (id, destination, workflow_id, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
+"""
+_EXECUTED = """
+INSERT INTO command (id, workflow_id, type, actor, fingerprint)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+"""
+_SETTLE = "DELETE FROM outbox WHERE id = ANY($1::text[])"
+NOTIFY_CHANNEL = "amelia_changes"
+OUTBOX_CHANNEL = "amelia_outbox"
+_NOTIFY = "SELECT pg_notify($1, line) FROM unnest($2::text[]) line"
+_NOTIFY_BOTH = f"{_NOTIFY} UNION ALL SELECT pg_notify('{OUTBOX_CHANNEL}', '')"
+_PAYLOAD_BYTES = 7_900
+"""PostgreSQL refuses a notification of 8,000 bytes."""
+
+
+async def apply(connection: Connection, changes: Sequence[Change], lease_seconds: float) -> list[Changed]:
+    """All of the changes or, when the transaction fails, none; a change whose ``compute`` raises is left out."""
+    async with connection.transaction():
+        seen, rows = await _look(connection, changes)
+        working = {workflow_id: s.workflow for workflow_id, s in seen.items()}
+        done: list[tuple[Change, Effects]] = []
+        errors: dict[int, Exception] = {}
+        fingerprints = await _fingerprints(connection, changes)
+        for index, change in enumerate(changes):
+            view = msgspec.structs.replace(
+                seen[change.workflow_id],
+                workflow=working[change.workflow_id],
+                fingerprint=fingerprints.get(change.command_id),
+            )
+            try:
+                effects = change.compute(view)
+            except Exception as error:
+                errors[index] = error
+                continue
+            if effects is not None:
+                working[change.workflow_id] = effects.workflow
+                done.append((change, effects))
+                if effects.executed is not None:
+                    fingerprints[change.command_id] = effects.executed.fingerprint
+        written = await _write(connection, done, lease_seconds)
+    return [
+        Changed(
+            row=_row(working[c.workflow_id], written.get(c.workflow_id) or rows.get(c.workflow_id)), error=errors.get(i)
+        )
+        for i, c in enumerate(changes)
+    ]
+
+
+def _row(workflow: Workflow | None, record: Any) -> Row | None:
+    if workflow is None or record is None:
+        return None
+    return Row(
+        workflow=workflow,
+        created_at=record["created_at"],
+        updated_at=record["updated_at"],
+        lease_until=record["lease_until"],
+        behind=record["gap_since"] is not None,
+    )
+
+
+async def _look(connection: Connection, changes: Sequence[Change]) -> tuple[dict[str, Seen], dict[str, Any]]:
+    ids = sorted({change.workflow_id for change in changes})
+    records = await connection.fetch(_LOCK, ids)
+    now = timestamp(records[0]["now"])
+    rows = {record["id"]: record for record in records if record["id"] is not None}
+    waiting: dict[str, list[str]] = {}
+    behind = [workflow_id for workflow_id, record in rows.items() if record["gap_since"] is not None]
+    if behind:
+        for record in await connection.fetch(_WAITING, behind):
+            waiting.setdefault(record["workflow_id"], []).append(record["body"])
+    seen = {
+        workflow_id: Seen(
+            now=now,
+            workflow=_decode_state(rows[workflow_id]["state"]) if workflow_id in rows else None,
+            lease_expired=workflow_id in rows and bool(rows[workflow_id]["expired"]),
+            waiting=tuple(waiting.get(workflow_id, ())),
+        )
+        for workflow_id in ids
+    }
+    return seen, rows
+
+
+async def _fingerprints(connection: Connection, changes: Sequence[Change]) -> dict[str, str]:
+    ids = [change.command_id for change in changes if change.command_id]
+    if not ids:
+        return {}
+    return {record["id"]: record["fingerprint"] for record in await connection.fetch(_SEEN_COMMANDS, ids)}
+
+
+async def _write(
+    connection: Connection, done: Sequence[tuple[Change, Effects]], lease_seconds: float
+) -> dict[str, Any]:
+    if not done:
+        return {}
+    events = [(c.workflow_id, *row) for c, x in done for row in x.events]
+    if events:
+        await connection.execute(_EVENTS, *_columns(events, 5))
+    written = await _write_rows(connection, done, lease_seconds)
+    await _write_held(connection, done)
+    outbox = [(m.id, "commands", m.workflow_id, codec.encode(m).decode()) for _, x in done for m in x.commands]
+    outbox += [(m.id, "bus", m.workflow_id, codec.encode(m).decode()) for _, x in done for m in x.publish]
+    if outbox:
+        await connection.execute(_OUTBOX, *_columns(outbox, 4))
+    ordered = [x.executed for _, x in done if x.executed is not None]
+    if ordered:
+        rows = [
+            (o.command.id, o.command.workflow_id, codec.type_of(o.command), o.command.actor, o.fingerprint)
+            for o in ordered
+        ]
+        await connection.execute(_EXECUTED, *_columns(rows, 5))
+    settles = [outbox_id for _, x in done for outbox_id in x.settles]
+    if settles:
+        await connection.execute(_SETTLE, settles)
+    if events or outbox:
+        reached = {c.workflow_id: x.workflow.sequence for c, x in done if x.events}
+        await connection.execute(_NOTIFY_BOTH if outbox else _NOTIFY, NOTIFY_CHANNEL, _lines(reached))
+    return written
+
+
+async def _write_rows(
+    connection: Connection, done: Sequence[tuple[Change, Effects]], lease_seconds: float
+) -> dict[str, Any]:
+    last = {change.workflow_id: effects for change, effects in done}
+    renewed = {change.workflow_id for change, effects in done if effects.renew}
+    rows = [
+        (
+            w.id,
+            w.team,
+            w.owner,
+            w.status,
+            w.repository,
+            w.epoch,
+            w.sequence,
+            _encode(w).decode(),
+            datetime.fromisoformat(w.parked_until) if w.parked_until else None,
+            w.open and w.id in renewed,
+            w.open,
+            x.behind,
+        )
+        for w, x in ((effects.workflow, effects) for effects in last.values())
+    ]
+    columns = _columns(rows, 12)
+    records = await connection.fetch(_ROWS, *columns[:10], float(lease_seconds), *columns[10:])
+    return {record["id"]: record for record in records}
+
+
+async def _write_held(connection: Connection, done: Sequence[tuple[Change, Effects]]) -> None:
+    replaced = [c.workflow_id for c, x in done if x.early is not None]
+    if replaced:
+        await connection.execute(_UNHOLD, replaced)
+    early = {c.workflow_id: x.early for c, x in done if x.early is not None}
+    held = [h for waiting in early.values() for h in waiting] + [h for _, x in done for h in x.kept]
+    if held:
+        rows = [(h.event.workflow_id, h.kind, h.event.attempt, h.event.fact, h.event.ordinal, h.body) for h in held]
+        await connection.execute(_HOLD, *_columns(rows, 6))
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[i] for row in rows] for i in range(width)]
+
+
+def _lines(reached: dict[str, int]) -> list[str]:
+    """``workflow:sequence`` pairs, as many to a notification as it holds."""
+    lines, line = list[str](), ""
+    for workflow_id, sequence in reached.items():
+        pair = f"{workflow_id}:{sequence}"
+        if line and len(line) + len(pair) + 1 > _PAYLOAD_BYTES:
+            lines.append(line)
+            line = ""
+        line = f"{line},{pair}" if line else pair
+    return [*lines, line] if line else lines
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC, ISO 8601 with milliseconds and a Z: the form of every time on the wire."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

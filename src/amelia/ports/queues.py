@@ -1,0 +1,74 @@
+"""Queues carry; what they carry may come twice, late or never."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """``receipt`` stands for this receive of it; ``receives`` counts them; ``sender`` is who the queue says sent it."""
+
+    id: str
+    body: str
+    receipt: str
+    receives: int = 1
+    group: str = ""
+    sender: str = ""
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True):
+    """``group`` keeps an order of its own; the same ``deduplication`` is delivered once in five minutes."""
+
+    body: str
+    group: str
+    deduplication: str
+
+
+class Queue(Protocol):
+    """Every method raises ``Unavailable`` while the queue is away or does not exist yet."""
+
+    async def receive(self, *, most: int, wait_seconds: int) -> list[Message]: ...
+
+    async def acknowledge(self, messages: Sequence[Message]) -> None:
+        """Best effort: what is not acknowledged comes again."""
+        ...
+
+    async def release(self, messages: Sequence[Message], after_seconds: int) -> None:
+        """Lets them come again, not before ``after_seconds``."""
+        ...
+
+    async def send(self, sendings: Sequence[Sending]) -> None: ...
+
+    async def dead_letter(self, message: Message, reason: str) -> None:
+        """Moves a message to the dead letters, saying why."""
+        ...
+
+
+class Bus(Protocol):
+    async def publish(self, bodies: Sequence[bytes]) -> None:
+        """Publishes encoded events; returns when the bus has taken all. Raises ``Unavailable`` otherwise."""
+        ...
+
+
+class Runtimes(Protocol):
+    """The platform that runs sessions: one per workflow."""
+
+    async def invoke(self, session_id: str, payload: bytes) -> bytes:
+        """The runtime's answer. Raises ``NotStarted`` when nothing ran, ``Unavailable`` when that is not known, and
+        ``Refused`` when the platform will never take it."""
+        ...
+
+    async def stop(self, session_id: str) -> bool:
+        """True when the session is gone or going, also when there was none. Raises ``Unavailable``."""
+        ...
+
+
+class Keys(Protocol):
+    async def current(self) -> tuple[int, bytes]:
+        """The version new attempts use, and its master secret."""
+        ...
+
+    async def all(self) -> Sequence[bytes]:
+        """Every master secret still honoured, the current one first."""
+        ...
