@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from amelia.drivers.base import Usage
 from amelia_replay.answer import Answer, Call, Frame
-from amelia_replay.asked import Asked, label_in, next_turn
+from amelia_replay.asked import Asked, check_results, label_in, next_turn
 from amelia_replay.wire import Json, encoded, messages_of, sse
 
 _STOPS = {"end": "end_turn", "tool_calls": "tool_use", "max_tokens": "max_tokens"}
@@ -25,10 +25,14 @@ class AnthropicWire:
 
     def asked(self, body: Json, headers: Mapping[str, str], path: str) -> Asked:
         choice = body.get("tool_choice") or {}
+        messages = messages_of(body)
+        check_results(
+            [(_ids(message, "tool_use", "id"), _ids(message, "tool_result", "tool_use_id")) for message in messages]
+        )
         return Asked(
             label=label_in((body.get("metadata") or {}).get("user_id")),
             model=str(body.get("model", "")),
-            turn=next_turn(messages_of(body)),
+            turn=next_turn(messages),
             tools=tuple(str(tool.get("name", "")) for tool in body.get("tools") or ()),
             must_call=choice.get("name") if choice.get("type") == "tool" else None,
             stream=bool(body.get("stream")),
@@ -70,6 +74,12 @@ class AnthropicWire:
 
     def broken(self, status: int, message: str) -> bytes:
         return sse(_error(status, message), "error")
+
+
+def _ids(message: Json, kind: str, key: str) -> list[str]:
+    content = message["content"]
+    blocks = content if isinstance(content, list) else []
+    return [str(block[key]) for block in blocks if block.get("type") == kind]
 
 
 def _frame(event: str, rest: Json, *, characters: int = 0, closing: bool = False) -> Frame:

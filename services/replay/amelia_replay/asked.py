@@ -31,5 +31,21 @@ def label_in(*texts: Any) -> Label | None:
     return None
 
 
+def check_results(messages: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
+    """For each message the ids it calls and the ids it has results of. The services refuse a call that gets no
+    result before the conversation goes on, and a result that nobody asked for; so does this. Raises ``ValueError``."""
+    waiting: set[str] = set()
+    for calls, results in messages:
+        strangers = set(results) - waiting
+        if strangers:
+            raise ValueError(f"there is a result for {', '.join(sorted(strangers))}, which was not called just before")
+        if waiting and not results:
+            break
+        waiting -= set(results)
+        waiting |= set(calls)
+    if waiting:
+        raise ValueError(f"the call {', '.join(sorted(waiting))} has no result in what follows it")
+
+
 def next_turn(messages: Sequence[Any]) -> int:
     return 1 + sum(1 for message in messages if message["role"] == "assistant")

@@ -6,7 +6,7 @@ from typing import Any
 from amelia.drivers.base import Usage
 from amelia_replay import eventstream
 from amelia_replay.answer import Answer, Call, Frame
-from amelia_replay.asked import Asked, label_in, next_turn
+from amelia_replay.asked import Asked, check_results, label_in, next_turn
 from amelia_replay.wire import Json, encoded, messages_of
 
 _STOPS = {"end": "end_turn", "tool_calls": "tool_use", "max_tokens": "max_tokens"}
@@ -33,11 +33,13 @@ class BedrockWire:
         """A label is written with ``$ , @`` for ``% & ~``, which Bedrock does not take in metadata."""
         config = body.get("toolConfig") or {}
         metadata = (body.get("requestMetadata") or {}).get("amelia", "")
+        messages = messages_of(body)
+        check_results([(_ids(message, "toolUse"), _ids(message, "toolResult")) for message in messages])
         model, _, verb = path.removeprefix("/model/").rpartition("/")
         return Asked(
             label=label_in(str(metadata).translate(_WRITTEN)),
             model=model,
-            turn=next_turn(messages_of(body)),
+            turn=next_turn(messages),
             tools=tuple(
                 str((tool.get("toolSpec") or {}).get("name", ""))
                 for tool in config.get("tools") or ()
@@ -83,6 +85,10 @@ class BedrockWire:
     def broken(self, status: int, message: str) -> bytes:
         kind = _kind(status)
         return eventstream.exception(kind[0].lower() + kind[1:], encoded({"message": message}))
+
+
+def _ids(message: Json, kind: str) -> list[str]:
+    return [str(block[kind]["toolUseId"]) for block in message["content"] if kind in block]
 
 
 def _kind(status: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from amelia.drivers.base import Usage
 from amelia_replay.answer import Answer, Call, Frame, written
-from amelia_replay.asked import Asked, label_in, next_turn
+from amelia_replay.asked import Asked, check_results, label_in, next_turn
 from amelia_replay.wire import Json, encoded, messages_of, sse
 
 _STOPS = {"end": "stop", "tool_calls": "tool_calls", "max_tokens": "length"}
@@ -24,10 +24,12 @@ class OpenAIWire:
     def asked(self, body: Json, headers: Mapping[str, str], path: str) -> Asked:
         choice = body.get("tool_choice")
         options = body.get("stream_options") or {}
+        messages = messages_of(body)
+        check_results([(_called(message), _answered(message)) for message in messages])
         return Asked(
             label=label_in(headers.get("x-client-request-id"), body.get("user")),
             model=str(body.get("model", "")),
-            turn=next_turn(messages_of(body)),
+            turn=next_turn(messages),
             tools=tuple(str((tool.get("function") or {}).get("name", "")) for tool in body.get("tools") or ()),
             must_call=(choice.get("function") or {}).get("name") if isinstance(choice, dict) else None,
             stream=bool(body.get("stream")),
@@ -75,6 +77,14 @@ class OpenAIWire:
 
     def broken(self, status: int, message: str) -> bytes:
         return sse(_error(status, message))
+
+
+def _called(message: Json) -> list[str]:
+    return [str(call["id"]) for call in message.get("tool_calls") or ()]
+
+
+def _answered(message: Json) -> list[str]:
+    return [str(message["tool_call_id"])] if message["role"] == "tool" else []
 
 
 def _frame(asked: Asked, delta: Json, *, characters: int = 0, finish: str | None = None) -> Frame:

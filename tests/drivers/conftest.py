@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from amelia.drivers import factory
+from amelia.drivers.base import Driver, Label, Message, Request, Text, Tool
+from amelia.drivers.retries import Patience
+
+CONVERSATION = Path(__file__).with_name("conformance.yaml")
+QUICK = Patience(retries=4, first_wait=0.001, longest_wait=0.002)
+
+
+@pytest.fixture(scope="session")
+def replay() -> Iterator[str]:
+    """The address of a real replay server, in a process of its own."""
+    command = [sys.executable, "-m", "amelia_replay", "--port", "0", "--conversation", str(CONVERSATION)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().split()[-1]
+        finally:
+            server.terminate()
+
+
+def environment(driver: str, address: str) -> dict[str, str]:
+    return {
+        "api:anthropic": {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": address},
+        "api:openai": {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{address}/v1"},
+        "api:bedrock": {
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_REGION": "eu-central-1",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": address,
+        },
+    }[driver]
+
+
+@pytest.fixture(params=factory.names())
+async def driver(request: pytest.FixtureRequest, replay: str) -> AsyncIterator[Driver]:
+    made = factory.create(request.param, environ=environment(request.param, replay), patience=QUICK)
+    yield made
+    await made.aclose()
+
+
+def tool(name: str) -> Tool:
+    return Tool(
+        name=name,
+        description=f"Does {name}.",
+        parameters={"type": "object", "properties": {"path": {"type": "string"}}},
+    )
+
+
+TOOLS = tuple(tool(name) for name in ("read_file", "list_files", "run_command", "submit_plan"))
+Ask = Callable[..., Request]
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """Requests of a workflow that no other test has, so that injected failures are still to come."""
+    workflow = f"wf-{uuid4()}"
+
+    def made(agent: str, *messages: Message, must_call: str | None = None) -> Request:
+        return Request(
+            model="global.anthropic.claude-sonnet-4-6",
+            system="You are a test.",
+            messages=(Message("user", (Text("Please begin."),)), *messages),
+            tools=TOOLS,
+            must_call=must_call,
+            label=Label(workflow_id=workflow, issue="GH-1: ~café & co.", agent=agent, task="fix % it"),
+        )
+
+    return made

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+import pytest
+
+from amelia.drivers import factory
+from amelia.drivers.base import Label
+from amelia.drivers.connections import is_loopback
+from amelia.errors import Refused
+
+
+def test_an_unknown_driver_is_refused_with_the_known_and_the_nearest() -> None:
+    with pytest.raises(Refused, match=r"only api:anthropic, api:openai, api:bedrock; did you mean api:openai\?"):
+        factory.create("api:openia", environ={})
+
+
+@pytest.mark.parametrize("short", ["anthropic", "bedrok"])
+def test_a_driver_named_without_its_beginning_is_recognised_in_the_refusal(short: str) -> None:
+    with pytest.raises(Refused, match="did you mean api:"):
+        factory.default_model(short)
+
+
+@pytest.mark.parametrize(
+    ("driver", "environ", "variable"),
+    [
+        ("api:anthropic", {}, "ANTHROPIC_API_KEY"),
+        ("api:anthropic", {"ANTHROPIC_API_KEY": " "}, "ANTHROPIC_API_KEY"),
+        ("api:openai", {}, "OPENAI_API_KEY"),
+        ("api:bedrock", {}, "AWS_REGION"),
+        ("api:bedrock", {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "k"}, "AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_a_missing_credential_is_refused_by_its_name(driver: str, environ: dict[str, str], variable: str) -> None:
+    with pytest.raises(Refused, match=variable):
+        factory.create(driver, environ=environ)
+
+
+@pytest.mark.parametrize("driver", factory.names())
+def test_every_driver_has_a_default_model(driver: str) -> None:
+    assert factory.default_model(driver)
+
+
+def test_importing_the_factory_imports_no_sdk() -> None:
+    program = (
+        "import sys, amelia.drivers.factory;"
+        "sys.exit(bool({'anthropic', 'openai', 'aiobotocore', 'botocore', 'httpx2'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_bedrock_metadata_carries_any_label_in_the_letters_it_allows() -> None:
+    import re
+
+    from amelia.drivers.bedrock import metadata_value
+
+    label = Label(workflow_id="wf-1", issue="~a %&=+ü$,@", agent="developer", task="x/y:z")
+    value = metadata_value(label)
+    assert re.fullmatch(r"[a-zA-Z0-9\s:_@$#=/+,\-.]{0,256}", value)
+    assert Label.decode(value.translate(str.maketrans("$,@", "%&~"))) == label
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://127.0.0.1:8430", True),
+        ("http://localhost/v1", True),
+        ("http://[::1]:1", True),
+        ("https://api.openai.com/v1", False),
+        (None, False),
+    ],
+)
+def test_only_addresses_on_this_machine_go_past_a_proxy(url: str | None, loopback: bool) -> None:
+    assert is_loopback(url) is loopback
