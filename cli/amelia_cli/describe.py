@@ -1,0 +1,100 @@
+"""One event in one line of English."""
+
+from typing import assert_never
+
+from amelia.contract import events as e
+from amelia.contract.workflow import Money
+
+from .printing import clean, dollars
+
+
+def describe(event: e.AnyEvent) -> str:
+    """Without time and without control characters."""
+    return clean(_said(event))
+
+
+def total(spent: Money) -> str:
+    return f"{spent.input_tokens} tokens in, {spent.output_tokens} out, {dollars(spent)}"
+
+
+def is_progress(event: e.AnyEvent) -> bool:
+    return isinstance(event, e.AgentMessage | e.ToolCalled | e.ToolCompleted | e.RuntimeHeartbeat)
+
+
+def _said(event: e.AnyEvent) -> str:
+    match event:
+        case e.WorkflowSubmitted():
+            return f"submitted: {event.issue.id}: {event.issue.title}"
+        case e.WorkflowParked():
+            return f"waits until {event.until}: {event.reason}"
+        case e.AttemptOpened():
+            return f"attempt {event.attempt} begins"
+        case e.RuntimeLost():
+            return f"attempt {event.attempt} was lost: {event.cause}" + ("; no other is made" if event.final else "")
+        case e.WorkflowApproved():
+            return f"approved by {event.approved_by}: plan {event.plan_sha256[:12]}"
+        case e.WorkflowRejected():
+            return f"rejected by {event.rejected_by}" + _because(event.feedback)
+        case e.WorkflowCancelled():
+            return f"cancelled by {event.cancelled_by}" + _because(event.reason)
+        case e.BranchPushed():
+            return f"branch {event.branch} is at {event.commit[:12]} in {event.repository}"
+        case e.CommandRefused():
+            return f"{event.command_type} was refused: {event.cause}"
+        case e.EventsMissing():
+            return f"progress {event.first} to {event.last} of attempt {event.of_attempt} was lost on its way"
+        case e.RuntimeHeartbeat():
+            return "heartbeat"
+        case _:
+            return _said_by_runtime(event)
+
+
+def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
+    match event:
+        case e.WorkflowStarted():
+            return f"work starts on {event.base_commit[:12]}"
+        case e.WorkflowBlocked():
+            tasks = f" of {len(event.plan.tasks)} tasks" if event.plan else ""
+            return f"the plan{tasks} waits for approval: {event.plan_sha256[:12]}"
+        case e.AgentStarted():
+            return f"{_who(event.agent, event.task_id)} starts" + _round(event.round)
+        case e.AgentCompleted():
+            return f"{_who(event.agent, event.task_id)} is done" + _because(event.summary)
+        case e.TaskStarted():
+            return f"task {event.task_id} starts: {event.title}" + _round(event.round)
+        case e.TaskCompleted():
+            at = f" at {event.commit[:12]}" if event.commit else ""
+            return f"task {event.task_id} {event.status}{at}" + _because(event.summary)
+        case e.ReviewCompleted():
+            said = "approves" if event.verdict.approved else "sends the work back"
+            return f"the reviewer {said}: {event.verdict.summary}" + _round(event.round)
+        case e.TokensUsed():
+            return f"used {total(event.used)}" + (f" ({event.model})" if event.model else "")
+        case e.ArtifactStored():
+            return f"stored {event.name}, {event.claim.size} bytes"
+        case e.WorkHandedIn():
+            return f"work handed in: {event.branch} at {event.commit[:12]}"
+        case e.WorkflowCompleted():
+            return f"the agents end with {event.result}" + _because(event.cause or event.summary)
+        case e.AgentMessage():
+            return f"{event.agent}: {event.content}"
+        case e.ToolCalled():
+            return f"{event.agent} calls {event.tool}: {event.summary}"
+        case e.ToolCompleted():
+            return f"{event.agent} got {'an answer' if event.ok else 'an error'} from {event.tool}" + _because(
+                event.summary
+            )
+        case _:
+            assert_never(event)
+
+
+def _because(text: str) -> str:
+    return f": {text}" if text else ""
+
+
+def _round(number: int) -> str:
+    return f" (round {number})" if number > 1 else ""
+
+
+def _who(agent: str, task_id: str) -> str:
+    return f"{agent} ({task_id})" if task_id else agent

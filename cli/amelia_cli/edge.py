@@ -1,0 +1,84 @@
+"""The edge of every command: whatever happened becomes one sentence on stderr and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+SUCCESS, FAILED, USAGE, NOT_SIGNED_IN, NOT_FOUND, CONFLICT, UNAVAILABLE = 0, 1, 2, 3, 4, 5, 7
+INTERNAL, INTERRUPTED, PIPE_CLOSED = 70, 130, 141
+
+
+def guard(arguments: list[str], run: Callable[[list[str]], object]) -> int:
+    """The exit code of ``run(arguments)``, all of its errors told."""
+    try:
+        run(list(arguments))
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.UsageError as error:
+        return _tell(arguments, "usage", USAGE, _usage(error))
+    except (KeyboardInterrupt, click.Abort):
+        return _tell(arguments, "interrupted", INTERRUPTED, "interrupted")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001, RUF100 - the last resort; a traceback is for AMELIA_DEBUG
+        return _error(arguments, error)
+    return SUCCESS
+
+
+def _error(arguments: list[str], error: Exception) -> int:
+    from amelia import errors
+
+    if os.environ.get("AMELIA_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    codes = {
+        errors.Unauthorised: ("not signed in", NOT_SIGNED_IN),
+        errors.NotFound: ("not found", NOT_FOUND),
+        errors.Conflict: ("conflict", CONFLICT),
+        errors.Refused: ("refused", USAGE),
+        errors.Unavailable: ("unavailable", UNAVAILABLE),
+        errors.Malformed: ("unavailable", UNAVAILABLE),
+    }
+    for kind, (name, code) in codes.items():
+        if isinstance(error, kind):
+            return _tell(arguments, name, code, str(error))
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    again = "" if os.environ.get("AMELIA_DEBUG") else "; run again with AMELIA_DEBUG=1 for the traceback"
+    return _tell(arguments, "internal", INTERNAL, f"internal error: {what}{again}")
+
+
+def _usage(error: click.UsageError) -> str:
+    said = error.format_message().strip().rstrip(".")
+    where = error.ctx.command_path if error.ctx else "amelia"
+    return f"{said[:1].lower() + said[1:]}; see {where} --help"
+
+
+def _tell(arguments: list[str], kind: str, code: int, sentence: str) -> int:
+    line = " ".join(sentence.split())
+    try:
+        if wants_json(arguments):
+            import json
+
+            line = json.dumps({"error": {"kind": kind, "exit_code": code, "detail": line}}, ensure_ascii=False)
+        elif kind != "interrupted":
+            line = f"amelia: {line}"
+        click.echo(line, err=True)
+    except OSError:
+        pass
+    return code
+
+
+def wants_json(arguments: list[str]) -> bool:
+    """Seen without parsing, because what does not parse is told in JSON too."""
+    return any(
+        word == "--output=json" or (word == "--output" and arguments[place + 1 : place + 2] == ["json"])
+        for place, word in enumerate(arguments)
+    )

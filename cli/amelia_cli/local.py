@@ -1,0 +1,126 @@
+"""``amelia start`` without a fleet: the same graph, agents and tools in this process."""
+
+import getpass
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import click
+
+from amelia.client.discover import state_directory
+from amelia.contract.events import WorkflowSubmitted
+from amelia.contract.ids import derive_id, derived_workflow_id
+from amelia.contract.workflow import Issue
+from amelia.errors import Conflict, Refused
+
+from . import issue, options, repository
+from .edge import FAILED
+from .local_run import LocalRun
+from .model import model
+from .printing import clean, document, dollars, json_line, paint_status
+from .record import Record
+from .terminal import can_ask
+from .views import View, view
+
+if TYPE_CHECKING:
+    from .start import Asked
+
+_GO_ON = "the same command goes on from here"
+
+
+def run(asked: "Asked") -> None:
+    """Raises ``Refused`` when the packages of local mode are not installed."""
+    try:
+        _run(asked)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").split(".")[0] in ("amelia", "amelia_cli"):
+            raise
+        raise Refused(
+            f"working here needs {missing.name}, which is not installed: pip install 'amelia[local]'"
+        ) from missing
+
+
+def _run(asked: "Asked") -> None:
+    chosen = options.chosen_profile(asked.profile, asked.settings)
+    found = issue.find(asked.issue, asked.title, asked.description, chosen.settings)
+    url = repository.here(asked.repo, asked.base)
+    if asked.output == "text" and repository.uncommitted(url):
+        click.echo("note: changes that are not committed are not part of it", err=True)
+    with ExitStack() as stack:
+        shown = view(asked.output, silent=asked.mode == "wait")
+        record = _open(asked, found, url, shown)
+        stack.callback(record.close)
+        if record.workflow is None:
+            with shown:
+                record.append(_submission(asked, record.folder.name, found, url))
+        elif record.row.ended:
+            _end(record, asked, again=True)
+            return
+        choice = model(record.row.profile, asked.replay, os.environ, stack)
+        asks = can_ask() and asked.output == "text" and asked.mode != "wait"
+        auto = asked.auto_approve or record.row.auto_approve
+        try:
+            LocalRun(record, choice, shown, asks=asks, auto=auto, person=_person()).to_the_end()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted; {_GO_ON}") from None
+        _end(record, asked, again=False)
+
+
+def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
+    """The last run of this issue on this repository, or the first of a new one."""
+    runs = state_directory() / "local"
+    number = 1
+    while (runs / _id(url, found, number + 1)).is_dir():
+        number += 1
+    if asked.new and (runs / _id(url, found, number)).is_dir():
+        number += 1
+    record = Record(runs / _id(url, found, number), shown)
+    row = record.workflow
+    if row is None or (row.issue == found and row.base == asked.base):
+        return record
+    record.close()
+    if row.ended:
+        return Record(runs / _id(url, found, number + 1), shown)
+    raise Conflict(f"{found.id} has changed since {row.id} began; begin again with --new, or change it back to go on")
+
+
+def _id(url: str, found: Issue, number: int) -> str:
+    return derived_workflow_id("local", f"{url} {found.id} {number}")
+
+
+def _submission(asked: "Asked", workflow_id: str, found: Issue, url: str) -> WorkflowSubmitted:
+    profile = options.chosen_profile(asked.profile, asked.settings).profile
+    return WorkflowSubmitted(
+        id=derive_id(workflow_id, "submitted"),
+        workflow_id=workflow_id,
+        issue=found,
+        repository=url,
+        base=asked.base,
+        profile=profile,
+        auto_approve=asked.auto_approve or profile.auto_approve,
+        owner=_person(),
+    )
+
+
+def _end(record: Record, asked: "Asked", *, again: bool) -> None:
+    ended = record.view()
+    if asked.output == "json":
+        document(ended) if asked.mode == "wait" else json_line({"type": "workflow", "workflow": ended})
+    else:
+        reason = f": {clean(ended.reason)}" if ended.reason else ""
+        click.echo(f"{paint_status(ended.status)}{reason}")
+        if ended.status == "completed":
+            click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
+        if ended.status == "blocked":
+            click.echo(f"decide   {_GO_ON}, on a terminal or with --auto-approve", err=True)
+        if again:
+            click.echo("it had ended before; --new begins again", err=True)
+    if ended.status in ("failed", "cancelled"):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())

@@ -1,0 +1,145 @@
+"""One workflow from where it stands to its end, or to where it has to wait."""
+
+import asyncio
+
+from amelia.adapters.local.objects import FolderObjects
+from amelia.contract import commands as c
+from amelia.contract import events as e
+from amelia.contract.ids import derive_id, new_id
+from amelia.contract.plan import Plan
+from amelia.domain.decide import decide
+from amelia.drivers.factory import create
+from amelia.errors import Unavailable
+from amelia.memory.local import LocalMemory
+from amelia.orchestrator.job import Job
+from amelia.orchestrator.run import run
+from amelia.workspace.deliver import deliver
+
+from .model import Model
+from .record import Announcer, Record, now
+from .terminal import ask
+from .views import View
+
+
+class LocalRun:
+    """Does here what a fleet does: opens attempts, takes decisions, delivers. ``person`` is who decides."""
+
+    def __init__(self, record: Record, model: Model, shown: View, *, asks: bool, auto: bool, person: str) -> None:
+        self._record, self._model, self._shown = record, model, shown
+        self._asks, self._auto, self._person = asks, auto, person
+        self._objects = FolderObjects(record.folder / "objects")
+        self._memory = LocalMemory(record.folder / "checkpoints")
+
+    def to_the_end(self) -> None:
+        """Returns when it has ended, or waits for a decision that nobody is here to make."""
+        if self._record.row.open:
+            self._lost("the process that worked on it is gone")
+        while not self._record.row.ended:
+            row = self._record.row
+            if row.status == "blocked":
+                if not self._decide():
+                    return
+            elif row.phase == "delivering":
+                with self._shown:
+                    asyncio.run(self._deliver())
+            else:
+                self._attempt()
+
+    def _attempt(self) -> None:
+        row = self._record.row
+        epoch = row.epoch + 1
+        opened = e.AttemptOpened(
+            id=derive_id(row.id, f"attempt-{epoch}"), workflow_id=row.id, attempt=epoch, lease_seconds=0, key_version=0
+        )
+        with self._shown:
+            self._record.append(opened)
+            try:
+                asyncio.run(self._work(epoch))
+            except KeyboardInterrupt:
+                self._lost("interrupted")
+                raise
+            except Exception as error:
+                self._lost(str(error) or type(error).__name__)
+                raise
+        if self._record.row.open:
+            self._lost("the agents ended without a result")
+            raise Unavailable(f"the agents ended {row.id} without a result; the same command tries again")
+
+    async def _work(self, epoch: int) -> None:
+        row = self._record.row
+        driver = create(self._model.driver, environ=self._model.environ)
+        try:
+            await run(
+                Job(
+                    workflow_id=row.id,
+                    issue=row.issue,
+                    repository=row.repository,
+                    branch=row.branch,
+                    base=row.base,
+                    profile=row.profile,
+                    decision=row.decision,
+                    highest_fact=row.fact,
+                ),
+                driver=driver,
+                model=self._model.name,
+                announcer=Announcer(self._record),
+                objects=self._objects,
+                memory=self._memory,
+                workdir=self._record.folder / "work",
+                epoch=epoch,
+            )
+        finally:
+            await driver.aclose()
+
+    def _decide(self) -> bool:
+        """Whether there is a decision now."""
+        row = self._record.row
+        block = row.block
+        assert block is not None
+        kind, feedback = "leave", ""
+        if self._auto:
+            kind = "approve"
+        elif self._asks:
+            kind, feedback = ask(asyncio.run(self._plan()))
+        if kind == "leave":
+            return False
+        seen = {"id": new_id(), "workflow_id": row.id, "actor": self._person}
+        seen |= {"block_id": block.event_id, "plan_sha256": block.plan_sha256}
+        order = c.ApproveWorkflow(**seen) if kind == "approve" else c.RejectWorkflow(**seen, feedback=feedback)
+        for event in decide(row, order, now()):
+            self._record.append(event)
+        return True
+
+    async def _plan(self) -> Plan:
+        block = self._record.row.block
+        assert block is not None
+        if block.plan is not None:
+            return block.plan
+        assert block.plan_claim is not None
+        import msgspec
+
+        return msgspec.json.decode(await self._objects.get(block.plan_claim), type=Plan)
+
+    async def _deliver(self) -> None:
+        row = self._record.row
+        work = row.handed_in
+        assert work is not None
+        bundle = await self._objects.get(work.bundle)
+        await deliver(
+            repository=row.repository, bundle=bundle, branch=work.branch, commit=work.commit, workflow_id=row.id
+        )
+        pushed = e.BranchPushed(
+            id=derive_id(row.id, f"pushed-{work.commit}"),
+            workflow_id=row.id,
+            branch=work.branch,
+            commit=work.commit,
+            repository=row.repository,
+        )
+        self._record.append(pushed)
+
+    def _lost(self, cause: str) -> None:
+        row = self._record.row
+        lost = e.RuntimeLost(
+            id=derive_id(row.id, f"lost-{row.epoch}"), workflow_id=row.id, attempt=row.epoch, cause=cause
+        )
+        self._record.append(lost)

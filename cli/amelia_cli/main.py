@@ -1,0 +1,52 @@
+"""The command itself: what there is, and where it is."""
+
+import os
+import sys
+
+import click
+
+from .edge import guard
+from .lazy import LazyGroup
+
+_COMMANDS = {
+    "start": ("amelia_cli.start:start", "Work an issue, here or on a fleet."),
+    "workflows": ("amelia_cli.workflows:workflows", "Look at the fleet's workflows and decide them."),
+    "up": ("amelia_cli.fleet:up", "Start the fleet on this machine."),
+    "down": ("amelia_cli.fleet:down", "Stop it; its data stays."),
+    "status": ("amelia_cli.fleet:status", "Say what of it runs."),
+}
+
+amelia = LazyGroup(
+    name="amelia",
+    commands_at=_COMMANDS,
+    help="""Turns an issue into a reviewed change: plan, approval, development, review, branch.
+
+    \b
+    Examples:
+      amelia start issues/wrong-total.md
+      amelia up --detach && amelia start issues/wrong-total.md --remote
+    """,
+    epilog="""\b
+    Exit codes: 0 success, 1 the workflow failed or was cancelled, 2 wrong
+    usage or refused, 3 not signed in, 4 not found, 5 conflict, 7 unavailable,
+    70 an error inside amelia, 130 interrupted, 141 output closed.
+    """,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+click.version_option(package_name="amelia", prog_name="amelia")(amelia)
+
+
+def main() -> int:
+    """Runs ``sys.argv`` and gives the exit code."""
+    if "_AMELIA_COMPLETE" in os.environ:
+        amelia(prog_name="amelia")
+    return guard(sys.argv[1:], _run)
+
+
+def _run(arguments: list[str]) -> None:
+    with amelia.make_context("amelia", arguments) as context:
+        amelia.invoke(context)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

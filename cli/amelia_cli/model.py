@@ -1,0 +1,84 @@
+"""Which model works here: the profile's, else the first with credentials, else a conversation file."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from amelia.adapters.local.child import die_with_parent
+from amelia.adapters.local.models import Models, choose
+from amelia.contract.workflow import Profile
+from amelia.drivers.factory import default_model
+from amelia.errors import Refused
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """``environ`` is where the driver finds its credentials and its service's address."""
+
+    driver: str
+    name: str
+    environ: dict[str, str]
+
+
+def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
+    """A replay server is started for ``replay`` and ended with ``stack``. Raises ``Refused`` when there is no model."""
+    found = choose(environ, _play(replay, stack) if replay else "")
+    if (
+        not (profile.driver or replay)
+        and not any(environ.get(v) for v in ("AMELIA_DRIVER",))
+        and found.note[:2] == "no"
+    ):
+        raise Refused(
+            "there is no model to ask: set ANTHROPIC_API_KEY, OPENAI_API_KEY or AWS credentials, "
+            "or play one with --replay FILE"
+        )
+    driver = profile.driver or found.driver
+    return Model(driver=driver, name=profile.model or default_model(driver), environ=_seen(environ, found))
+
+
+def _seen(environ: Mapping[str, str], found: Models) -> dict[str, str]:
+    kept = {k: v for k, v in environ.items() if not any(fnmatchcase(k, pattern) for pattern in found.unset)}
+    return kept | found.environ
+
+
+def _play(file: Path, stack: ExitStack) -> str:
+    """The address of a replay server with that file, ready to answer. It ends with us, however we end."""
+    if not file.is_file():
+        raise Refused(f"there is no conversation file {file}; give one that exists with --replay")
+    import ctypes  # noqa: F401 - imported before the fork, for die_with_parent after it
+
+    import amelia_replay
+
+    child = subprocess.Popen(
+        [sys.executable, "-m", amelia_replay.__name__, "--conversation", str(file), "--port", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),  # noqa: PLW1509, RUF100 - no threads yet
+    )
+    stack.callback(_end, child)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    line = child.stdout.readline()
+    if "http://" not in line:
+        said = child.stderr.read().strip().splitlines()
+        raise Refused(said[-1].removeprefix("amelia-replay: ") if said else "the replay server ended at once")
+    return line[line.index("http://") :].strip()
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    child.terminate()
+    try:
+        child.communicate(timeout=5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()

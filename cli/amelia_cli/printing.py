@@ -1,0 +1,94 @@
+"""How things look on a terminal: plain text that needs no library."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from amelia.contract.plan import Plan
+    from amelia.contract.workflow import Money
+
+_COLOURS = {"blocked": "yellow", "completed": "green", "failed": "red", "cancelled": "red", "in_progress": "cyan"}
+
+
+def coloured() -> bool:
+    """Whether stdout is a terminal and its owner has not asked for no colour (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def document(value: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def json_line(value: object) -> None:
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def clean(text: str) -> str:
+    """On one line and without control characters, so that nobody's text can steer the terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def clean_block(text: str) -> str:
+    return "\n".join(clean(line.expandtabs(4)) for line in text.splitlines())
+
+
+def paint(text: str, colour: str) -> str:
+    return click.style(text, fg=colour) if colour and coloured() else text
+
+
+def paint_status(status: str, phase: str = "") -> str:
+    return paint(f"{status} ({phase})" if phase else status, _COLOURS.get(status, ""))
+
+
+def dollars(spent: "Money") -> str:
+    return f"${spent.cost_microdollars / 1_000_000:.4f}"
+
+
+def ago(moment: str) -> str:
+    """How long since a UTC time in ISO 8601; empty when it is none."""
+    from datetime import UTC, datetime
+
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return ""
+    seconds = (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
+    return duration(seconds)
+
+
+def duration(seconds: float) -> str:
+    whole = max(0, int(seconds))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def cells(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows in columns, two spaces apart; colour does not count."""
+    widths = [max(len(click.unstyle(row[i])) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        padded = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
+
+
+def plan_lines(plan: "Plan") -> Iterator[str]:
+    yield from clean_block(plan.summary).splitlines()
+    for number, task in enumerate(plan.tasks, 1):
+        yield ""
+        after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
+        yield paint(f"{number}. {clean(task.title)}", "cyan") + f"  [{task.id}]{after}"
+        for line in clean_block(task.description).splitlines():
+            yield f"   {line}"
+        if task.files:
+            yield f"   files: {clean(', '.join(task.files))}"
+        if task.verification:
+            yield f"   done when: {clean(task.verification)}"
+    if plan.test_command:
+        yield ""
+        yield f"tests: {clean(plan.test_command)}"

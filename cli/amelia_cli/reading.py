@@ -1,0 +1,147 @@
+"""The commands that only look."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from . import options
+from .printing import ago, cells, clean, document, dollars, paint_status, plan_lines
+
+_STATUSES = ["pending", "in_progress", "blocked", "approved", "paused", "completed", "failed", "cancelled"]
+
+
+@click.command("list")
+@click.option("--status", type=click.Choice(_STATUSES), default=None, help="Only those in this status.")
+@click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
+@click.option("--cursor", default="", help="Go on after the page that ended with this cursor.")
+@options.fleet
+@options.output
+def list_workflows(
+    status: str | None, limit: int, cursor: str, url: str, profile: str, settings: Path | None, output: str
+) -> None:
+    """List the fleet's workflows, newest first.
+
+    \b
+    Example:
+      amelia workflows list --status blocked
+    """
+    page = options.reach(url, profile, settings).workflows(status=status or "", limit=limit, cursor=cursor)
+    if output == "json":
+        document(page)
+        return
+    if not page.items:
+        click.echo("no workflows" + (f" are {status}" if status else " yet; amelia start ISSUE --remote starts one"))
+        return
+    rows = [
+        (v.id, paint_status(v.status, v.phase), clean(v.issue.id), clean(v.issue.title)[:60], ago(v.created_at))
+        for v in page.items
+    ]
+    for line in cells(("ID", "STATUS", "ISSUE", "TITLE", "AGE"), rows):
+        click.echo(line)
+    if page.next:
+        click.echo(f"more: amelia workflows list --cursor {page.next}", err=True)
+
+
+@click.command()
+@click.argument("workflow", metavar="ID")
+@options.fleet
+@options.output
+def show(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+    """Show one workflow: its state, and why it waits or how it ended.
+
+    \b
+    Example:
+      amelia workflows show wf-3f2a
+    """
+    plane = options.reach(url, profile, settings)
+    view = plane.workflow(plane.resolve(workflow))
+    if output == "json":
+        document(view)
+        return
+    facts = {
+        "workflow": view.id,
+        "status": paint_status(view.status, view.phase),
+        "reason": clean(view.reason),
+        "issue": f"{clean(view.issue.id)}: {clean(view.issue.title)}",
+        "repository": clean(view.repository) + (f" at {clean(view.base)}" if view.base else ""),
+        "branch": f"{view.branch} at {view.commit}" if view.commit else "",
+        "owner": clean(view.owner),
+        "profile": clean(view.profile),
+        "attempt": str(view.attempt or ""),
+        "cost": dollars(view.spent),
+        "created": f"{view.created_at}, {ago(view.created_at)} ago",
+        "updated": f"{view.updated_at}, {ago(view.updated_at)} ago",
+    }
+    for name, value in facts.items():
+        if value:
+            click.echo(f"{name:<11}{value}")
+    if view.status == "blocked":
+        click.echo(f"\nnext: amelia workflows plan {view.id}, then approve or reject it")
+
+
+@click.command()
+@click.argument("workflow", metavar="ID")
+@options.fleet
+@options.output
+def plan(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+    """Show what the Architect proposes, and the hash that names it.
+
+    \b
+    Example:
+      amelia workflows plan wf-3f2a
+    """
+    plane = options.reach(url, profile, settings)
+    view = plane.plan(plane.resolve(workflow))
+    if output == "json":
+        document(view)
+        return
+    for line in plan_lines(view.plan):
+        click.echo(line)
+    said = f"{view.decision.kind} by {clean(view.decision.by)}" if view.decision else "waits for a decision"
+    click.echo(f"\nplan {view.plan_sha256}: {said}")
+
+
+@click.command()
+@click.argument("workflow", metavar="ID")
+@options.fleet
+@options.output
+def diff(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+    """Print the change as a unified diff.
+
+    \b
+    Example:
+      amelia workflows diff wf-3f2a | git apply
+    """
+    plane = options.reach(url, profile, settings)
+    workflow_id = plane.resolve(workflow)
+    change = plane.diff(workflow_id)
+    if output == "json":
+        document({"workflow_id": workflow_id, "diff": change.decode("utf-8", "replace")})
+    else:
+        sys.stdout.buffer.write(change)
+
+
+@click.command()
+@click.argument("workflow", metavar="ID")
+@options.fleet
+@options.output
+def usage(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+    """Show tokens and cost, altogether and for each attempt.
+
+    \b
+    Example:
+      amelia workflows usage wf-3f2a
+    """
+    plane = options.reach(url, profile, settings)
+    view = plane.usage(plane.resolve(workflow))
+    if output == "json":
+        document(view)
+        return
+    spent = [*((str(attempt), money) for attempt, money in sorted(view.attempts.items())), ("all", view.spent)]
+    rows = [
+        (name, str(m.input_tokens), str(m.output_tokens), str(m.cache_read_tokens + m.cache_write_tokens), dollars(m))
+        for name, m in spent
+    ]
+    for line in cells(("ATTEMPT", "INPUT", "OUTPUT", "CACHED", "COST"), rows):
+        click.echo(line)

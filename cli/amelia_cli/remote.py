@@ -1,0 +1,112 @@
+"""``amelia start --remote``: the fleet works it, and we may watch."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from amelia.client.discover import discover
+from amelia.client.http import ControlPlane
+from amelia.contract.ids import new_id
+from amelia.contract.views import DecisionRequest, StartRequest, WorkflowView
+from amelia.errors import Conflict
+
+from . import issue, options, repository
+from .edge import FAILED
+from .printing import clean, document, dollars, json_line, paint_status
+from .terminal import ask, can_ask
+from .views import View, view
+
+if TYPE_CHECKING:
+    from .start import Asked
+
+
+def run(asked: "Asked") -> None:
+    chosen = options.chosen_profile(asked.profile, asked.settings)
+    found = issue.find(asked.issue, asked.title, asked.description, chosen.settings)
+    fleet = discover(url=asked.url, profile_url=chosen.settings.cloud.control_plane_url, environ=os.environ)
+    plane = ControlPlane(fleet.url, fleet.token)
+    url = repository.reachable(asked.repo, asked.base, plane.url)
+    auto = asked.auto_approve or chosen.profile.auto_approve
+    request = StartRequest(issue=found, repository=url, base=asked.base, profile=chosen.profile, auto_approve=auto)
+    started = plane.start(request, key=asked.key or new_id())
+    if asked.output == "text" and repository.uncommitted(url):
+        click.echo("note: changes that are not committed are not part of it", err=True)
+    if asked.mode == "detach":
+        _detached(started, asked.output)
+    else:
+        _stay(plane, started, asked, auto=auto)
+
+
+def _detached(started: WorkflowView, output: str) -> None:
+    if output == "json":
+        document(started)
+        return
+    click.echo(started.id)
+    click.echo(f"follow it: amelia workflows logs {started.id} --follow", err=True)
+
+
+def _stay(plane: ControlPlane, started: WorkflowView, asked: "Asked", *, auto: bool) -> None:
+    from .watch import to_the_end
+
+    silent = asked.mode == "wait"
+    if asked.output == "text":
+        click.echo(started.id, err=silent)
+    with view(asked.output, silent=silent) as shown:
+        gate = _Gate(plane, shown, asks=asked.output == "text" and not silent and can_ask())
+        ended = to_the_end(plane, started.id, shown, blocked=None if auto else gate.blocked)
+    if asked.output == "json":
+        document(ended) if silent else json_line({"type": "workflow", "workflow": ended})
+    else:
+        _say(ended)
+    if ended.status in ("failed", "cancelled"):
+        raise click.exceptions.Exit(FAILED)
+
+
+class _Gate:
+    """What is done when the plan waits: ask whoever is at the terminal, else say how to decide it, once a block."""
+
+    def __init__(self, plane: ControlPlane, shown: View, *, asks: bool) -> None:
+        self._plane, self._shown, self._asks = plane, shown, asks
+        self._told: set[str] = set()
+
+    def blocked(self, current: WorkflowView) -> bool:
+        """Whether to stay."""
+        if current.block_id in self._told:
+            return True
+        self._told.add(current.block_id)
+        if not self._asks:
+            click.echo(
+                f"{current.id} waits for approval: amelia workflows plan {current.id}, "
+                f"then amelia workflows approve {current.id}",
+                err=True,
+            )
+            return True
+        self._shown.pause()
+        try:
+            return self._decide(current)
+        finally:
+            self._shown.resume()
+
+    def _decide(self, current: WorkflowView) -> bool:
+        plan = self._plane.plan(current.id)
+        choice, feedback = ask(plan.plan)
+        request = DecisionRequest(block_id=plan.block_id, plan_sha256=plan.plan_sha256, feedback=feedback)
+        try:
+            if choice == "approve":
+                self._plane.approve(current.id, request)
+            elif choice == "reject":
+                self._plane.reject(current.id, request)
+        except Conflict as conflict:
+            click.echo(f"decided meanwhile: {conflict}")
+        return choice != "leave"
+
+
+def _say(ended: WorkflowView) -> None:
+    reason = f": {clean(ended.reason)}" if ended.reason else ""
+    click.echo(f"{paint_status(ended.status)}{reason}")
+    if ended.status == "completed":
+        click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
+        click.echo(f"look     amelia workflows diff {ended.id}")
+    elif ended.status == "blocked":
+        click.echo(f"decide   amelia workflows approve {ended.id}")

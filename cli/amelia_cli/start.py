@@ -1,0 +1,109 @@
+"""``amelia start``."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from . import options
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The command's options as they were given."""
+
+    issue: str
+    repo: str
+    base: str
+    profile: str
+    settings: Path | None
+    title: str
+    description: Path | None
+    auto_approve: bool
+    mode: str
+    output: str
+    key: str
+    url: str
+    replay: Path | None
+    new: bool
+
+
+@click.command()
+@click.argument("issue")
+@click.option("--remote", is_flag=True, help="On the fleet, not in this process.")
+@click.option("--repo", default="", metavar="URL|PATH", help="The git repository.  [default: the one around here]")
+@click.option("--base", default="", metavar="BRANCH", help="The branch to begin from.  [default: the repository's]")
+@click.option("--profile", default="", help="A profile of settings.amelia.yaml.  [default: its active_profile]")
+@click.option("--settings", type=click.Path(path_type=Path), help="The settings file.  [default: searched upwards]")
+@click.option("--title", default="", help="The issue's title, when ISSUE is only its id.")
+@click.option("--description-file", type=click.Path(path_type=Path), help="Its description, in Markdown.")
+@click.option("--auto-approve", is_flag=True, help="Carry out whatever plan the Architect makes.")
+@click.option("--follow", "mode", flag_value="follow", help="Show what happens, to the end.  [default]")
+@click.option("--wait", "mode", flag_value="wait", help="Say nothing until the end.")
+@click.option("--detach", "mode", flag_value="detach", help="Do not stay; only with --remote.")
+@click.option("--idempotency-key", default="", metavar="KEY", help="The same key again is the same workflow.")
+@click.option("--url", default="", help=options.URL_HELP)
+@click.option("--replay", type=click.Path(path_type=Path), help="Play the model from this conversation file.")
+@click.option("--new", is_flag=True, help="Begin again instead of going on with the last run.")
+@options.output
+def start(
+    remote: bool,
+    issue: str,
+    repo: str,
+    base: str,
+    profile: str,
+    settings: Path | None,
+    title: str,
+    description_file: Path | None,
+    auto_approve: bool,
+    mode: str | None,
+    output: str,
+    idempotency_key: str,
+    url: str,
+    replay: Path | None,
+    new: bool,
+) -> None:
+    """Work ISSUE: the path of a Markdown file, or an id that the profile's tracker knows or --title explains.
+
+    Its plan waits for your approval, asked for here on a terminal. Exits with 1 when the workflow failed or was
+    cancelled. Without --remote everything runs in this process, and the same command goes on after an interruption.
+
+    \b
+    Examples:
+      amelia start issues/wrong-total.md
+      amelia start issues/wrong-total.md --remote --detach
+      amelia start PROJ-7 --title "Totals are wrong" --remote --auto-approve --wait
+    """
+    asked = Asked(
+        issue=issue,
+        repo=repo,
+        base=base,
+        profile=profile,
+        settings=settings,
+        title=title,
+        description=description_file,
+        auto_approve=auto_approve,
+        mode=mode or "follow",
+        output=output,
+        key=idempotency_key,
+        url=url,
+        replay=replay,
+        new=new,
+    )
+    if remote:
+        _only_with(not replay, "--replay", "without --remote; a fleet is given it by amelia up --replay")
+        _only_with(not new, "--new", "without --remote; a fleet begins anew each time")
+        from .remote import run as run_remote
+
+        run_remote(asked)
+        return
+    _only_with(mode != "detach", "--detach", "with --remote")
+    _only_with(not url, "--url", "with --remote")
+    _only_with(not idempotency_key, "--idempotency-key", "with --remote")
+    from .local import run as run_local
+
+    run_local(asked)
+
+
+def _only_with(fits: bool, option: str, where: str) -> None:
+    if not fits:
+        raise click.UsageError(f"{option} works only {where}", click.get_current_context())

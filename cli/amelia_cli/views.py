@@ -1,0 +1,142 @@
+"""Showing events as they come: live on a terminal, in lines elsewhere, as JSON for programs, or not at all."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+import click
+import msgspec
+
+from amelia.contract.codec import encode
+
+from .describe import describe, is_progress
+from .printing import clean, coloured, duration
+from .seen import Seen, advance
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from amelia.contract.events import AnyEvent
+
+_MARKS = {"waiting": "·", "working": "▸", "completed": "✓", "failed": "✗", "skipped": "–"}
+
+
+class View(Protocol):
+    """A context in which events are shown. ``pause`` clears the screen for a question."""
+
+    def __enter__(self) -> "View": ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def show(self, sequence: int, event: "AnyEvent") -> None: ...
+    def unknown(self, sequence: int, kind: str, raw: bytes) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> "View":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(self, sequence: int, event: "AnyEvent") -> None:
+        pass
+
+    def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
+        pass
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
+
+class JsonLines(Silent):
+    """Each event as the stream sends it: the envelope with its ``sequence``."""
+
+    def show(self, sequence: int, event: "AnyEvent") -> None:
+        click.echo(encode(event)[:-1].decode() + f',"sequence":{sequence}}}')
+
+    def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
+        click.echo(msgspec.json.encode(msgspec.json.decode(raw)).decode())
+
+
+class Lines(Silent):
+    """One line an event: its UTC time, its sequence, what it says."""
+
+    def show(self, sequence: int, event: "AnyEvent") -> None:
+        click.echo(f"{event.timestamp[11:19] or '--:--:--'} {sequence:>4}  {describe(event)}")
+
+    def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
+        click.echo(f"--:--:-- {sequence:>4}  {clean(kind)}")
+
+
+class LiveView(Silent):
+    """The facts scroll by above a picture of the state: tasks, who is at work, last words, cost, time."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(no_color=not coloured(), highlight=False, markup=False, emoji=False)
+        self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=8, transient=True)
+        self._began = time.monotonic()
+        self.seen = Seen()
+
+    def __enter__(self) -> View:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, sequence: int, event: "AnyEvent") -> None:
+        self.seen = advance(self.seen, event)
+        if not is_progress(event):
+            self._console.print(f"{event.timestamp[11:19] or '--:--:--'}  {describe(event)}")
+
+    def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
+        self._console.print(f"--:--:--  {clean(kind)}")
+
+    def pause(self) -> None:
+        self._live.stop()
+
+    def resume(self) -> None:
+        self._live.start()
+
+    def _picture(self) -> "RenderableType":
+        from rich.spinner import Spinner
+        from rich.table import Table
+        from rich.text import Text
+
+        seen = self.seen
+        picture = Table.grid(padding=(0, 1))
+        for step in seen.steps.values():
+            style = {"working": "cyan", "completed": "green", "failed": "red"}.get(step.status, "dim")
+            picture.add_row(Text(_MARKS.get(step.status, "·"), style), Text(clean(step.title), style))
+        elapsed = duration(time.monotonic() - self._began)
+        attempt = f", attempt {seen.attempt}" if seen.attempt > 1 else ""
+        state = f"{seen.phase}{attempt}, {elapsed}, ${seen.cost_microdollars / 1_000_000:.4f}"
+        picture.add_row(Spinner("dots"), Text(state, "bold"))
+        if seen.words:
+            who = f"{seen.agent}: " if seen.agent else ""
+            picture.add_row("", Text(clean(who + seen.words)[-240:], "dim", overflow="ellipsis", no_wrap=False))
+        return picture
+
+
+def view(output: str, *, silent: bool = False) -> View:
+    """The one that suits: JSON when asked for, live on a terminal, else lines."""
+    if silent:
+        return Silent()
+    if output == "json":
+        return JsonLines()
+    return LiveView() if click.get_text_stream("stdout").isatty() else Lines()

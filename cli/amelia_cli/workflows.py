@@ -1,0 +1,25 @@
+"""``amelia workflows``: where its commands are."""
+
+from .lazy import LazyGroup
+
+workflows = LazyGroup(
+    name="workflows",
+    commands_at={
+        "list": ("amelia_cli.reading:list_workflows", "The fleet's workflows, newest first."),
+        "show": ("amelia_cli.reading:show", "One workflow: its state, and why it waits or how it ended."),
+        "plan": ("amelia_cli.reading:plan", "What the Architect proposes."),
+        "approve": ("amelia_cli.deciding:approve", "Let the Developer carry out the plan."),
+        "reject": ("amelia_cli.deciding:reject", "Refuse the plan, which ends the workflow."),
+        "cancel": ("amelia_cli.deciding:cancel", "End a workflow now."),
+        "logs": ("amelia_cli.logs:logs", "What happened, and with --follow what happens."),
+        "diff": ("amelia_cli.reading:diff", "The change as a unified diff."),
+        "usage": ("amelia_cli.reading:usage", "Tokens and cost."),
+    },
+    help="""Look at the fleet's workflows and decide them. An ID may be shortened while it stays unique.
+
+    \b
+    Examples:
+      amelia workflows list
+      amelia workflows approve wf-3f2a
+    """,
+)
