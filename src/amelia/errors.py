@@ -6,6 +6,7 @@ AmeliaError
 │   ├── Conflict      the thing's state does not allow it
 │   └── Unauthorised  say who you are first
 ├── Unavailable   try later: a dependency is away or asks for patience
+│   └── NotStarted    and nothing was done, for certain
 └── Malformed     dead-letter: it will never decode
 
 They are raised anywhere and caught in two places: the consumer and the HTTP problem handler (in the CLI, at the
@@ -34,6 +35,10 @@ class Unauthorised(Refused):
 
 
 class Unavailable(AmeliaError):
+    pass
+
+
+class NotStarted(Unavailable):
     pass
 
 

@@ -10,7 +10,8 @@ from .workflow import Decision, Issue, Profile
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``signing_key`` is this attempt's own, hexadecimal, derived from a master secret the runtime never sees.
 
-    ``highest_fact`` is the journal's; what lies above it in the checkpoint is announced again first.
+    ``highest_fact`` is the journal's; what lies above it in the checkpoint is announced again first. Progress of this
+    attempt is numbered on from ``highest_ordinal``.
     """
 
     command_id: str
@@ -19,6 +20,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signing_key: str
     key_version: int
     highest_fact: int
+    highest_ordinal: int = 0
     issue: Issue
     repository: str
     branch: str

@@ -45,9 +45,19 @@ class Queue(Protocol):
         ...
 
 
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """``body`` is an event as JSON, of the type ``type``."""
+
+    type: str
+    body: bytes
+
+
 class Bus(Protocol):
-    async def publish(self, bodies: Sequence[bytes]) -> None:
-        """Publishes encoded events; returns when the bus has taken all. Raises ``Unavailable`` otherwise."""
+    async def publish(self, messages: Sequence[Announcement]) -> None:
+        """Returns when the bus has taken all. They carry ids, so publishing some of them twice does no harm.
+
+        Raises ``Unavailable`` when some did not get through, ``Refused`` when the bus will never take one.
+        """
         ...
 
 

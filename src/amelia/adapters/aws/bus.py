@@ -5,9 +5,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from ...errors import Refused, Unavailable
+from ...ports.queues import Announcement
 from .session import translated
 
 MAX_ENTRIES = 10
@@ -16,13 +15,6 @@ MAX_BYTES = 256_000
 
 RETRIED = frozenset({"InternalFailure", "InternalException", "ThrottlingException"})
 ENTRY_OVERHEAD = 200
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """``body`` is the event as JSON: what subscribers find as ``detail``."""
-
-    type: str
-    body: bytes
 
 
 class EventBus:
@@ -34,12 +26,8 @@ class EventBus:
         self._source = source
         self._attempts = attempts
 
-    async def publish(self, messages: Sequence[Message]) -> None:
-        """In order, as far as the bus allows. May be called again with the same messages: they carry ids.
-
-        Raises ``Unavailable`` when some did not get through, and ``Refused`` when the bus will never take one; in both
-        cases others of the same call may have been published.
-        """
+    async def publish(self, messages: Sequence[Announcement]) -> None:
+        """In order, as far as the bus allows."""
         for batch in batches(messages):
             await self._put([self._entry(message) for message in batch])
 
@@ -60,7 +48,7 @@ class EventBus:
             f"the bus {self._bus} kept back {len(entries)} events {self._attempts} times; try again later"
         )
 
-    def _entry(self, message: Message) -> dict[str, str]:
+    def _entry(self, message: Announcement) -> dict[str, str]:
         return {
             "Source": self._source,
             "DetailType": message.type,
@@ -69,9 +57,9 @@ class EventBus:
         }
 
 
-def batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
+def batches(messages: Sequence[Announcement]) -> Iterator[list[Announcement]]:
     """At most ``MAX_ENTRIES`` messages and, unless one alone is larger, ``MAX_BYTES`` in each."""
-    batch: list[Message] = []
+    batch: list[Announcement] = []
     size = 0
     for message in messages:
         weight = len(message.body) + len(message.type) + ENTRY_OVERHEAD

@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from ...errors import Conflict, NotFound, Refused, Unavailable
+from ...errors import Conflict, NotFound, NotStarted, Refused, Unavailable
 from .session import maybe_arrived, origin, translated
 
 _NOTHING_RAN = frozenset({402, 429})
 """Quota and throttling: AgentCore refused before a container saw the request."""
-
-
-class NotStarted(Unavailable):
-    """Nothing ran, for certain; the same may be tried again."""
 
 
 class AgentCoreRuntimes:

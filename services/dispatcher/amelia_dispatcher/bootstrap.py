@@ -1,0 +1,53 @@
+"""The dispatcher's parts, put together."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from amelia.adapters.aws.bus import EventBus
+from amelia.adapters.aws.keys import MasterKeys
+from amelia.adapters.aws.objects import S3Objects
+from amelia.adapters.aws.queue import SqsQueue
+from amelia.adapters.aws.runtimes import AgentCoreRuntimes
+from amelia.adapters.aws.session import open_client
+from amelia.adapters.postgres.journal import PostgresJournal
+from amelia.consumer import Consumer
+from amelia.lifecycle import stop_on_signals, until_available
+from amelia.settings import Settings
+from amelia.workspace.deliver import deliver
+
+from .attempt import Attempts
+from .deliver import Deliveries
+from .dispatch import Dispatcher
+from .relay import Relay
+from .sweep import Sweeper
+
+
+async def run(settings: Settings) -> None:
+    stop = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(open_client("sqs", settings))
+        secrets = await stack.enter_async_context(open_client("secretsmanager", settings))
+        s3 = await stack.enter_async_context(open_client("s3", settings))
+        events = await stack.enter_async_context(open_client("events", settings))
+        agentcore = await stack.enter_async_context(open_client("bedrock-agentcore", settings))
+        journal = await until_available(
+            "the journal",
+            lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds),
+        )
+        stack.push_async_callback(journal.close)
+        queue = SqsQueue(
+            sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=settings.visibility_seconds
+        )
+        runtimes = AgentCoreRuntimes(agentcore, settings.runtime_arn)
+        attempts = Attempts(journal, runtimes, MasterKeys(secrets, settings.master_secret), settings)
+        deliveries = Deliveries(journal, S3Objects(s3, settings.bucket), deliver)
+        dispatcher = Dispatcher(journal, runtimes, attempts, deliveries)
+        consumer = Consumer(
+            queue, dispatcher.handle, in_flight=settings.receives_in_flight, max_receives=settings.max_receives
+        )
+        bus = EventBus(events, bus=settings.event_bus, source=settings.control_source)
+        relay = Relay(journal, queue, bus, resend_seconds=settings.resend_seconds)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(consumer.run(stop))
+            group.create_task(relay.run(stop))
+            group.create_task(Sweeper(journal, attempts, settings).run(stop))

@@ -1,0 +1,37 @@
+"""The router's parts, put together."""
+
+from contextlib import AsyncExitStack
+
+from amelia.adapters.aws.keys import MasterKeys
+from amelia.adapters.aws.queue import SqsQueue
+from amelia.adapters.aws.session import open_client
+from amelia.adapters.postgres.journal import PostgresJournal
+from amelia.consumer import Consumer
+from amelia.lifecycle import stop_on_signals, until_available
+from amelia.settings import Settings
+
+from .route import Router
+
+
+async def run(settings: Settings) -> None:
+    stop = stop_on_signals()
+    async with AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(open_client("sqs", settings))
+        secrets = await stack.enter_async_context(open_client("secretsmanager", settings))
+        journal = await until_available(
+            "the journal",
+            lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds),
+        )
+        stack.push_async_callback(journal.close)
+        queue = SqsQueue(
+            sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=settings.visibility_seconds
+        )
+        router = Router(journal, MasterKeys(secrets, settings.master_secret))
+        consumer = Consumer(
+            queue,
+            router.handle,
+            in_flight=settings.receives_in_flight,
+            max_receives=settings.max_receives,
+            drained=router.drained,
+        )
+        await consumer.run(stop)

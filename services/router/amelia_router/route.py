@@ -1,0 +1,69 @@
+"""One batch of messages: decode, verify who said it, append, settle."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import msgspec
+
+from amelia.consumer import DONE, Verdict
+from amelia.contract import codec, signature
+from amelia.contract.events import ControlFact
+from amelia.errors import Malformed
+from amelia.ports.journal import Arrived, Journal
+from amelia.ports.queues import Keys, Message
+
+log = logging.getLogger(__name__)
+
+_NOT_A_RUNTIMES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ControlFact))
+_encode = msgspec.json.Encoder().encode
+
+
+class Router:
+    def __init__(self, journal: Journal, keys: Keys) -> None:
+        self._journal = journal
+        self._keys = keys
+
+    async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
+        """Every message is appended, or becomes a dead letter with the reason. Raises ``Unavailable``."""
+        masters = await self._keys.all()
+        verdicts: list[Verdict] = [DONE] * len(messages)
+        arrived: list[tuple[int, Arrived]] = []
+        for index, message in enumerate(messages):
+            try:
+                arrived.append((index, read(message.body, masters)))
+            except Malformed as error:
+                verdicts[index] = Verdict("dead", str(error))
+        answers = await self._journal.append([one for _, one in arrived])
+        for (index, _), refusal in zip(arrived, answers, strict=True):
+            if refusal is not None:
+                verdicts[index] = Verdict("dead", f"{type(refusal).__name__}: {refusal}")
+        return verdicts
+
+    async def drained(self) -> None:
+        await self._journal.drained("router")
+
+
+def read(body: str, masters: Sequence[bytes]) -> Arrived:
+    """The event inside EventBridge's envelope. Raises ``Malformed`` when it is not a runtime's own, signed event."""
+    detail = _detail(codec.decode_object(body))
+    kind = detail.get("type")
+    if kind in _NOT_A_RUNTIMES:
+        raise Malformed(f"a runtime may not say {kind}")
+    workflow_id, attempt = detail.get("workflow_id"), detail.get("attempt")
+    if not isinstance(workflow_id, str) or not isinstance(attempt, int):
+        raise Malformed("an event names its workflow and its attempt; this one does not")
+    keys = (signature.attempt_key(master, workflow_id, attempt) for master in masters)
+    if not any(signature.verify(detail, key) for key in keys):
+        raise Malformed(f"the signature of {kind} for {workflow_id}, attempt {attempt}, is not that attempt's")
+    encoded = _encode(detail)
+    return Arrived(event=codec.decode_event(encoded), body=encoded.decode())
+
+
+def _detail(outer: dict[str, Any]) -> dict[str, Any]:
+    detail = outer.get("detail")
+    if not isinstance(detail, dict):
+        raise Malformed("not an EventBridge event: it has no detail")
+    if outer.get("detail-type") != detail.get("type"):
+        raise Malformed(f"its detail-type is {outer.get('detail-type')!r} but it says {detail.get('type')!r}")
+    return detail
