@@ -1,4 +1,4 @@
-"""YAML as people expect it: only true and false are booleans, dates and 12:30 are text, no key comes twice."""
+"""YAML as people expect it: only true and false are booleans, dates, 12:30 and 010 are text, no key comes twice."""
 
 import re
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 
 Lines = dict[tuple[str | int, ...], int]
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$")
-_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*)?\.?[0-9]+(?:[eE][-+]?[0-9]+)?$")
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)$")
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
