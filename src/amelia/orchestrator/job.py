@@ -27,3 +27,10 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     last_fact: int
     result: Literal["", "success", "failed"] = ""
     cause: str = ""
+
+
+def version() -> str:
+    """Of the installed distribution."""
+    from importlib.metadata import version as installed
+
+    return installed("amelia")

@@ -91,9 +91,7 @@ class Git:
         cwd = self.work_tree or self.git_dir
         return await spawn(["git", *_FLAGS, *arguments], cwd=cwd, env=full, timeout=timeout, stdin=stdin)
 
-    async def __call__(
-        self, *words: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None
-    ) -> bytes:
+    async def __call__(self, *words: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
         """Raises ``Refused`` with git's last line when it does not exit 0."""
         ended = await self.attempt(*words, stdin=stdin, env=env)
         if ended.code:

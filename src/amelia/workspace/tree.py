@@ -38,10 +38,16 @@ class Tree:
     async def head(self) -> str:
         return await self.git.line("rev-parse", "HEAD")
 
-    async def commit(self, message: str) -> str:
-        """The new commit, or "" when there is nothing to commit. Runs no hook and signs nothing."""
+    async def content_of(self, commit: str) -> str:
+        """The name of the tree a commit holds."""
+        return await self.git.line("rev-parse", f"{commit}^{{tree}}")
+
+    async def commit(self, message: str, onto: str) -> str:
+        """Everything since ``onto`` as one commit on the branch, whatever the agent did with git meanwhile; "" when
+        nothing has changed. Runs no hook and signs nothing."""
+        await self._back_on_branch(onto)
         await self.git("add", "--all")
-        if (await self.git.attempt("diff", "--cached", "--quiet")).code == 0:
+        if (await self.git.attempt("diff", "--cached", "--quiet", "--no-ext-diff")).code == 0:
             return ""
         await self.git("commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-", stdin=message.encode())
         return await self.head()
@@ -70,8 +76,8 @@ class Tree:
 
     async def reset(self, commit: str) -> None:
         """The branch and the worktree are at ``commit``; untracked files go, ignored ones stay."""
+        await self._back_on_branch(commit)
         await self.git("read-tree", "--reset", "-u", commit)
-        await self.git("update-ref", "HEAD", commit)
         await self.git("clean", "-ffdq")
 
     async def restore_commits(self, bundle: bytes, commit: str) -> None:
@@ -99,6 +105,10 @@ class Tree:
             merge=True,
             limit=limit,
         )
+
+    async def _back_on_branch(self, commit: str) -> None:
+        await self.git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
+        await self.git("update-ref", "HEAD", commit)
 
     async def _bundle(self, ref: str) -> bytes:
         ended = await self.git.attempt("bundle", "create", "--quiet", "-", f"{self.base_commit}..{ref}", timeout=600)

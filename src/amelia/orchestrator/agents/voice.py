@@ -1,0 +1,54 @@
+"""What an agent is heard saying and seen doing while it works: progress, which may be lost."""
+
+import time
+from typing import TypedDict
+
+import msgspec
+
+from ...contract.envelope import Event
+from ...contract.events import AgentMessage, ToolCalled, ToolCompleted
+from ...contract.ids import new_id
+from ...drivers.base import Label, ToolCall
+from ...ports.agents import Announcer
+from ...tools.toolbox import Answer
+from ..facts import now
+
+EVERY_SECONDS = 1.0
+LONGEST_MESSAGE = 8_000
+
+
+class Whose(TypedDict):
+    workflow_id: str
+    agent: str
+    task_id: str
+
+
+class Voice:
+    """Text is gathered to about one message a second; what is left is said at the end of the turn."""
+
+    def __init__(self, announcer: Announcer, label: Label) -> None:
+        self._announcer = announcer
+        self._whose = Whose(workflow_id=label.workflow_id, agent=label.agent, task_id=label.task)
+        self._heard: list[str] = []
+        self._since = time.monotonic()
+
+    def hear(self, text: str) -> None:
+        self._heard.append(text)
+        if time.monotonic() - self._since >= EVERY_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        text = "".join(self._heard)
+        self._heard.clear()
+        self._since = time.monotonic()
+        for start in range(0, len(text) if text.strip() else 0, LONGEST_MESSAGE):
+            self._say(AgentMessage(id="", **self._whose, content=text[start : start + LONGEST_MESSAGE]))
+
+    def tool_called(self, call: ToolCall, brief: str) -> None:
+        self._say(ToolCalled(id="", **self._whose, tool=call.name, summary=brief))
+
+    def tool_completed(self, call: ToolCall, answer: Answer) -> None:
+        self._say(ToolCompleted(id="", **self._whose, tool=call.name, ok=answer.ok, summary=answer.summary))
+
+    def _say(self, event: Event) -> None:
+        self._announcer.progress(msgspec.structs.replace(event, id=new_id(), timestamp=now()))

@@ -1,0 +1,52 @@
+"""Numbers what a step has to say, in the state it returns."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from ..contract.codec import decode_event, encode, type_of
+from ..contract.envelope import Event
+from ..contract.events import TokensUsed
+from ..contract.ids import derive_id
+from ..contract.workflow import Money
+from .state import State, Work, encoded
+
+E = TypeVar("E", bound=Event)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def fact_id(workflow_id: str, number: int, kind: str) -> str:
+    return derive_id(workflow_id, f"fact/{number}/{kind}")
+
+
+def stamped(event: E, number: int) -> E:
+    """The event as fact ``number``: the same id whenever it is said again."""
+    return msgspec.structs.replace(
+        event,
+        id=fact_id(event.workflow_id, number, type_of(event)),
+        fact=number,
+        timestamp=now(),
+    )
+
+
+def record(state: State, work: Work, said: Sequence[Event], held: int) -> State:
+    """The next state: ``said`` becomes the next facts; those up to ``held``, which the journal has, are dropped."""
+    first = state["last_fact"] + 1
+    fresh = [encode(stamped(event, number)).decode() for number, event in enumerate(said, first)]
+    kept = [text for text in state["facts"] if decode_event(text).fact > held]
+    return State(work=encoded(work), facts=kept + fresh, last_fact=state["last_fact"] + len(fresh))
+
+
+def above(state: State, held: int) -> list[Event]:
+    """The facts with a number above ``held``, in order."""
+    return [fact for text in state["facts"] if (fact := decode_event(text)).fact > held]
+
+
+def unheard(facts: Sequence[Event]) -> Money:
+    """What an earlier attempt spent and the journal has not heard of: this attempt will say it as its own."""
+    return next((fact.used for fact in reversed(facts) if isinstance(fact, TokensUsed)), Money())

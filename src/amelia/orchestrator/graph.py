@@ -1,0 +1,55 @@
+"""The graph: open, plan, wait for a decision, develop task by task, review, finish."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langgraph.graph import END, START, StateGraph
+
+from .site import Site
+from .state import State, Step, step_of
+from .steps.developing import develop
+from .steps.ending import finish
+from .steps.gate import gate
+from .steps.opening import open_repository
+from .steps.planning import plan
+from .steps.reviewing import review_work
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+Action = Callable[[Site, State], Awaitable[State]]
+
+
+class Node(Protocol):
+    """A step as LangGraph calls it."""
+
+    async def __call__(self, state: State) -> State: ...
+
+
+STEPS: dict[Step, tuple[Action, tuple[Step, ...]]] = {
+    "open": (open_repository, ("plan", "finish")),
+    "plan": (plan, ("gate", "finish")),
+    "gate": (gate, ("develop", "finish")),
+    "develop": (develop, ("develop", "review", "finish")),
+    "review": (review_work, ("develop", "finish")),
+    "finish": (finish, ("end",)),
+}
+"""What each step does, and the steps it may lead to. A step names the next one in the state it returns."""
+
+
+def compile_graph(site: Site, saver: "BaseCheckpointSaver[str]") -> "CompiledStateGraph[State, None, State, State]":
+    builder = StateGraph(State)
+    for name, (action, leads_to) in STEPS.items():
+        builder.add_node(str(name), _node(site, action))
+        ways: dict[Any, str] = {step: END if step == "end" else step for step in leads_to}
+        builder.add_conditional_edges(name, step_of, ways)
+    builder.add_edge(START, "open")
+    return builder.compile(checkpointer=saver)
+
+
+def _node(site: Site, action: Action) -> Node:
+    async def node(state: State) -> State:
+        return await action(site, state)
+
+    return node

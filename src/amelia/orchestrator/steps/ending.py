@@ -1,0 +1,66 @@
+"""How a workflow ends: with its work handed in, or with a cause and whatever work there is."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ...contract.envelope import Event
+from ...contract.events import ArtifactStored, WorkflowCompleted, WorkHandedIn
+from ..site import Site
+from ..state import State, Work, work_of
+
+BUNDLE = "application/x-git-bundle"
+
+
+def failing(site: Site, state: State, work: Work, cause: str, said: Sequence[Event] = ()) -> State:
+    return site.onward(state, replace(work, result="failed", cause=cause), "finish", said)
+
+
+def succeeding(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
+    if work.bundle is None:
+        cause = "nothing was changed, so there is nothing to hand in; say in the issue what is still missing"
+        return failing(site, state, work, cause, said)
+    return site.onward(state, replace(work, result="success"), "finish", said)
+
+
+async def finish(site: Site, state: State) -> State:
+    work = work_of(state)
+    said = await (_handed_in(site, work) if work.result == "success" else _saved(site, work))
+    summary = work.verdict.summary if work.verdict else ""
+    ended = WorkflowCompleted(
+        id="",
+        workflow_id=site.job.workflow_id,
+        result="success" if work.result == "success" else "failed",
+        cause=work.cause,
+        summary=summary[:4_000],
+    )
+    return site.onward(state, work, "end", (*said, ended))
+
+
+async def _handed_in(site: Site, work: Work) -> tuple[Event, ...]:
+    assert work.bundle is not None
+    tree, wf = await site.tree(work), site.job.workflow_id
+    return (
+        WorkHandedIn(
+            id="",
+            workflow_id=wf,
+            bundle=work.bundle,
+            branch=site.job.branch,
+            commit=work.commit,
+            base_commit=work.base_commit,
+            plan_sha256=work.plan_sha256,
+            diff=await site.objects.put(f"{wf}/diff", await tree.diff()),
+        ),
+    )
+
+
+async def _saved(site: Site, work: Work) -> tuple[Event, ...]:
+    """The finished tasks of a workflow that failed: not handed in, but not lost either."""
+    if work.bundle is None:
+        return ()
+    wf, tree = site.job.workflow_id, await site.tree(work)
+    diff = await site.objects.put(f"{wf}/diff", await tree.diff())
+    return (
+        ArtifactStored(id="", workflow_id=wf, name="work.bundle", claim=work.bundle, media_type=BUNDLE),
+        ArtifactStored(id="", workflow_id=wf, name="work.diff", claim=diff, media_type="text/x-diff"),
+    )
