@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from amelia.drivers import factory
-from amelia.drivers.base import Label
+from amelia.drivers.base import Label, Message, Request, Text
 from amelia.drivers.connections import is_loopback
 from amelia.errors import Refused
 
@@ -71,3 +72,24 @@ def test_bedrock_metadata_carries_any_label_in_the_letters_it_allows() -> None:
 )
 def test_only_addresses_on_this_machine_go_past_a_proxy(url: str | None, loopback: bool) -> None:
     assert is_loopback(url) is loopback
+
+
+async def test_aws_credentials_found_nowhere_are_refused_with_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The SDK's own chain reads the process's environment."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "absent"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    driver = factory.create("api:bedrock", base_url="http://127.0.0.1:9", environ={"AWS_REGION": "us-east-1"})
+    request = Request(
+        model="m",
+        system="",
+        messages=(Message("user", (Text("hello"),)),),
+        label=Label(workflow_id="w", issue="i", agent="a"),
+    )
+    with pytest.raises(Refused, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"):
+        await anext(driver.stream(request))
+    await driver.aclose()

@@ -1,12 +1,18 @@
 """The server over HTTP, as any program would use it."""
 
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from amelia.drivers.base import Label
+from amelia_replay.__main__ import main
 
 Serve = Callable[..., httpx2.Client]
 TWO_TURNS = """\
@@ -208,3 +214,24 @@ def test_the_last_requests_can_be_looked_at(serve: Serve) -> None:
     first, second = client.get("/_requests").json()["requests"]
     assert (first["label"]["agent"], first["turn"], first["status"]) == ("reviewer", 1, 200)
     assert (second["status"], "no conversation for nobody" in second["message"]) == (400, True)
+
+
+def test_ctrl_c_ends_the_server_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "only.yaml"
+    path.write_text("version: 1\nconversations: [{agent: a, turns: [{say: hello}]}]")
+    command = [sys.executable, "-m", "amelia_replay", "--port", "0", "--conversation", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("amelia-replay listens on http://127.0.0.1:")
+        server.send_signal(signal.SIGINT)
+        assert server.communicate(timeout=20)[1] == ""
+        assert server.returncode == 0
+
+
+def test_a_port_already_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "only.yaml"
+    path.write_text("version: 1\nconversations: [{agent: a, turns: [{say: hello}]}]")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--conversation", str(path), "--port", str(port)]) == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err

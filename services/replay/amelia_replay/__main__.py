@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -33,7 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(files: Sequence[File], listening: socket.socket) -> None:
     """Until the process is asked to stop (SIGINT, SIGTERM). Prints the address once it is ready."""
-    host, port = listening.getsockname()[:2]
     config = uvicorn.Config(
         create_app(files),
         log_level="warning",
@@ -42,8 +42,15 @@ def serve(files: Sequence[File], listening: socket.socket) -> None:
         timeout_graceful_shutdown=2,
     )
     logging.getLogger("uvicorn.error").addFilter(_says_more_than_cut)
-    print(f"amelia-replay listens on http://{host}:{port}", flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):
+        _Announced(config).run(sockets=[listening])
+
+
+class _Announced(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for host, port, *_ in (listening.getsockname() for listening in sockets or ()):
+            print(f"amelia-replay listens on http://{host}:{port}", flush=True)
 
 
 def _says_more_than_cut(record: logging.LogRecord) -> bool:
