@@ -1,0 +1,1 @@
+"""Invoices: what is owed, and how much of it is tax."""
