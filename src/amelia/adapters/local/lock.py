@@ -1,0 +1,68 @@
+"""One fleet per state directory. The supervisor holds the lock for as long as it lives, whoever took it."""
+
+import contextlib
+import fcntl
+import os
+
+import msgspec
+
+from amelia.adapters.local.state import StateDirectory
+from amelia.errors import Conflict
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """``pid`` is the supervisor's, or of the ``up`` that is still starting it."""
+
+    pid: int
+    url: str = ""
+    fleet_id: str = ""
+
+
+class FleetLock:
+    """A locked descriptor; given to the supervisor, then closed here."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @classmethod
+    def take(cls, state: StateDirectory) -> "FleetLock":
+        """Raises ``Conflict`` naming who holds it."""
+        descriptor = os.open(state.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            who = last_holder(state)
+            raise Conflict(
+                f"the fleet is already running (pid {who.pid}) at {who.url or '(starting)'}; stop it with amelia down"
+            ) from None
+        return cls(descriptor)
+
+    def write(self, holder: Holder) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, msgspec.json.encode(holder), 0)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+
+
+def is_held(state: StateDirectory) -> bool:
+    if not state.lock_file.exists():
+        return False
+    descriptor = os.open(state.lock_file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def last_holder(state: StateDirectory) -> Holder:
+    """Whoever wrote into the lock last; pid 0 when nobody did."""
+    try:
+        return msgspec.json.decode(state.lock_file.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return Holder(pid=0)
