@@ -31,6 +31,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str = ""
     heartbeat_seconds: int = 5
 
+    def __repr__(self) -> str:
+        return f"Invocation(workflow_id={self.workflow_id!r}, epoch={self.epoch}, command_id={self.command_id!r})"
+
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The runtime's answer, given at once; the work goes on behind it.

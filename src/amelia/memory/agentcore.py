@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ..adapters.aws.session import AGENTCORE, client_arguments, client_options, translated
+from ..adapters.aws.session import AGENTCORE, LOADER, client_arguments, client_options, translated
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -37,11 +37,17 @@ class AgentCoreMemory:
 
 
 def _saver(settings: Settings, epoch: int) -> "FencedSaver":
+    import boto3
+    import botocore.session
     from botocore.config import Config
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
     from .fenced import FencedSaver
 
+    if boto3.DEFAULT_SESSION is None:
+        session = botocore.session.get_session()
+        session.register_component("data_loader", LOADER)
+        boto3.setup_default_session(botocore_session=session)
     retries = {"retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS}}
     with translated("opening the memory"):
         return FencedSaver(

@@ -19,16 +19,17 @@ _PATIENCE_STATUS = frozenset({402, 408, 409, 424, 429})
 _PATIENCE_CODES = ("Throttl", "TooManyRequests", "LimitExceeded", "SlowDown", "Unavailable", "Internal", "ExpiredToken")
 _MISSING_CODES = frozenset({"404", "NoSuchKey", "NoSuchBucket", "QueueDoesNotExist"})
 
-_loader = Loader(include_default_search_paths=True)
+LOADER = Loader(include_default_search_paths=True)
+"""Keeps what it has read of the services' descriptions."""
 
 
 def load_model(*services: str) -> None:
     """Reads the services' descriptions from the installed package, so that processes forked later need not."""
     for service in services:
         for kind in ("service-2", "endpoint-rule-set-1"):
-            _loader.load_service_model(service, kind)
+            LOADER.load_service_model(service, kind)
     for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
-        _loader.load_data(name)
+        LOADER.load_data(name)
 
 
 def client_arguments(service: str, settings: Settings) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def client_options(service: str, settings: Settings) -> dict[str, Any]:
 async def open_client(service: str, settings: Settings) -> AsyncIterator[Any]:
     """A client of ``sqs``, ``events``, ``s3``, ``secretsmanager`` or ``bedrock-agentcore``; share it, it pools."""
     session = AioSession()
-    session.register_component("data_loader", _loader)
+    session.register_component("data_loader", LOADER)
     config = AioConfig(**client_options(service, settings))
     async with session.create_client(service, config=config, **client_arguments(service, settings)) as client:
         yield client
