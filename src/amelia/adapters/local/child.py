@@ -14,13 +14,17 @@ import msgspec
 from amelia.adapters.local import unprivileged
 
 
+STAGES = ("store", "carriers", "services")
+
+
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """``unset`` are names, or prefixes ending in ``*``, that the program must not see of the supervisor's environment.
 
-    ``identity`` is how it runs: ``""`` as we are, else a way of ``unprivileged``.
+    Of several ``stage``s the last stops first, each as a whole. ``identity`` is how it runs: ``""`` as we are, else a way of ``unprivileged``.
     """
 
     name: str
+    stage: str
     argv: list[str]
     environ: dict[str, str] = {}
     unset: list[str] = []
@@ -28,7 +32,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     stop_group: bool = True
-    priority: int = 50
     port: int | None = None
     identity: str = ""
     data_directory: str = ""

@@ -28,10 +28,10 @@ def program(state: StateDirectory, port: int, environ: dict[str, str]) -> Progra
     ready_file(state).unlink(missing_ok=True)
     return Program(
         name="emulator",
+        stage="carriers",
         argv=[sys.executable, *module],
         environ=environ,
         only=["PATH", "HOME", "LANG"],
-        priority=20,
         port=port,
     )
 
@@ -65,7 +65,7 @@ async def _serve(state: StateDirectory, port: int) -> None:
     config = Config()
     config.bind = [f"{LOOPBACK}:{port}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 0.5
+    config.graceful_timeout = 0.2
     config.loglevel = "WARNING"
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -74,7 +74,7 @@ class Fleet:
         """Raises ``Unavailable`` naming the part that does not come up; its note is the end of that part's log."""
         self._until(self._answers, "the supervisor")
         for program in self.layout.carriers:
-            self._supervisor.start(program.name)
+            self._supervisor.start(program)
         for program in self.layout.carriers:
             if program.port and program.name not in ("postgres", "emulator"):
                 self._until(_listening(program), program.name)
@@ -82,7 +82,7 @@ class Fleet:
         self._bring_up_database(say)
         self._bring_up_aws(say)
         for program in self.layout.services:
-            self._supervisor.start(program.name)
+            self._supervisor.start(program)
         self._until(lambda: is_ready(self.layout.url), "api", whole=True)
         for program in self.layout.services:
             say(program.name)
@@ -262,7 +262,7 @@ def parts(state: StateDirectory) -> list[Part]:
     listing = msgspec.json.decode((state.run / "programs.json").read_bytes(), type=dict[str, Program])
     addressed = [msgspec.structs.replace(part, address=_address(listing[part.name])) for part in found]
     first = Part(name="supervisor", state="RUNNING", pid=pid, uptime_seconds=_uptime(pid), started_at=0)
-    return [first, *sorted(addressed, key=lambda part: listing[part.name].priority)]
+    return [first, *sorted(addressed, key=lambda part: list(listing).index(part.name))]
 
 
 def last_url(state: StateDirectory) -> str:

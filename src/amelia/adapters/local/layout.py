@@ -100,11 +100,11 @@ def _agentcore(state: StateDirectory, port: int, shared: dict[str, str], chosen:
         arguments += ["--config", config]
     return Program(
         name="agentcore",
+        stage="carriers",
         argv=[sys.executable, "-m", "agentcore_local", *arguments],
         environ=_without(shared, _CONTROL_ONLY) | chosen.environ,
         unset=[*_CONTROL_ONLY, *chosen.unset],
         stop_seconds=20,
-        priority=40,
         port=port,
     )
 
@@ -113,10 +113,10 @@ def _replay(files: tuple[Path, ...], port: int, shared: dict[str, str]) -> Progr
     conversations = [part for file in files for part in ("--conversation", str(file.absolute()))]
     return Program(
         name="replay",
+        stage="carriers",
         argv=[sys.executable, "-m", "amelia_replay", *conversations, "--port", str(port)],
         environ=_without(shared, _CONTROL_ONLY),
         unset=[*_CONTROL_ONLY, *models.PRIVATE],
-        priority=30,
         port=port,
     )
 
@@ -127,13 +127,13 @@ def _services(shared: dict[str, str], port: int) -> tuple[Program, ...]:
     return tuple(
         Program(
             name=name,
+            stage="services",
             argv=[sys.executable, "-m", f"amelia_{name}"],
             environ=shared,
             unset=unset,
-            priority=priority,
             port=port if name == "api" else None,
         )
-        for name, priority in (("api", 50), ("dispatcher", 60), ("router", 70))
+        for name in ("api", "dispatcher", "router")
     )
 
 

@@ -57,12 +57,12 @@ def program(state: StateDirectory, port: int) -> Program:
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return Program(
         name="postgres",
+        stage="store",
         argv=[str(binaries / "postgres"), "-D", str(state.postgres), *options],
         only=["PATH", "HOME", "LANG"],
         stop_signal="INT",
         stop_seconds=30,
         stop_group=False,
-        priority=10,
         port=port,
         identity=identity,
         data_directory=str(state.postgres),

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from amelia.adapters.local.child import Program, die_with_parent
+from amelia.adapters.local.child import STAGES, Program, die_with_parent
 from amelia.adapters.local.state import StateDirectory, write_private
 
 _FATAL_AFTER = 1000
@@ -38,7 +38,8 @@ def write_config(state: StateDirectory, programs: Sequence[Program]) -> Path:
     listing = state.run / "programs.json"
     write_private(listing, msgspec.json.encode({program.name: program for program in programs}).decode())
     path = state.run / "supervisor.conf"
-    sections = [_daemon(state), *(_program(state, listing, program) for program in programs)]
+    stages = (_stage(place, stage, programs) for place, stage in enumerate(STAGES))
+    sections = [_daemon(state), *stages, *(_program(state, listing, program) for program in programs)]
     write_private(path, "\n".join(sections))
     return path
 
@@ -68,6 +69,11 @@ def _daemon(state: StateDirectory) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _stage(place: int, stage: str, programs: Sequence[Program]) -> str:
+    names = ",".join(program.name for program in programs if program.stage == stage)
+    return f"[group:{stage}]\nprograms={names}\npriority={place + 1}\n" if names else ""
+
+
 def _program(state: StateDirectory, listing: Path, program: Program) -> str:
     command = " ".join(
         _word(part) for part in (sys.executable, "-m", "amelia.adapters.local.child", listing, program.name)
@@ -80,7 +86,6 @@ def _program(state: StateDirectory, listing: Path, program: Program) -> str:
             "autorestart=true",
             "startsecs=1",
             f"startretries={_FATAL_AFTER}",
-            f"priority={program.priority}",
             f"stopsignal={program.stop_signal}",
             f"stopwaitsecs={program.stop_seconds}",
             f"stopasgroup={str(program.stop_group).lower()}",
@@ -121,8 +126,8 @@ class Supervisor:
             for info in self._call("getAllProcessInfo")
         ]
 
-    def start(self, name: str) -> None:
-        self._call("startProcess", name, False)
+    def start(self, program: Program) -> None:
+        self._call("startProcess", f"{program.stage}:{program.name}", False)
 
     def shutdown(self) -> None:
         self._call("shutdown")
