@@ -101,7 +101,7 @@ def test_a_killed_session_gets_a_fresh_process(server: Server, client: Any) -> N
     session = new_session()
     first = invoke(client, session)
     os.kill(first["pid"], signal.SIGKILL)
-    wait_until(lambda: not alive(first["pid"]))
+    wait_until(lambda: session not in server.sessions())
     second = invoke(client, session)
     assert second["pid"] != first["pid"]
     assert second["calls"] == 1
@@ -169,7 +169,8 @@ def test_an_idle_session_is_reaped_and_a_busy_one_is_not(servers: Callable[..., 
     busy, idle = new_session(), new_session()
     worker = invoke(client, busy, do="busy")["pid"]
     sleeper = invoke(client, idle)["pid"]
-    wait_until(lambda: not alive(sleeper))
+    wait_until(lambda: idle not in server.sessions())
+    assert not alive(sleeper)
     wait_until(lambda: server.sessions()[busy]["status"] == "HealthyBusy")
     again = invoke(client, idle)["pid"]
     wait_until(lambda: not alive(again))
@@ -254,3 +255,10 @@ def test_a_caller_who_hangs_up_leaves_the_session_usable(server: Server, client:
     connection.close()
     wait_until(lambda: server.sessions()[session]["in_flight"] == 0)
     assert invoke(client, session)["calls"] == 2
+
+
+def test_headers_beyond_ascii_are_passed_on(server: Server) -> None:
+    path = "/runtimes/" + ARN.replace("/", "%2F") + "/invocations"
+    name = "X-Amzn-Bedrock-AgentCore-Runtime-Custom-Name"
+    status, _, seen = server.request("POST", path, {"do": "headers"}, {name: "Zoë"})
+    assert (status, seen[name.lower()]) == (200, "Zoë")

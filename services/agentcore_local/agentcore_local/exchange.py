@@ -22,9 +22,9 @@ class Exchange:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def send(self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        length = [("content-length", str(len(body)))] if body or method == "POST" else []
-        request = h11.Request(method=method, target=target, headers=[("host", "localhost"), *headers, *length])
-        self._write(request)
+        given = [("host", "localhost"), *headers, ("content-length", str(len(body)))]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given]
+        self._write(h11.Request(method=method, target=target, headers=encoded))
         if body:
             self._write(h11.Data(data=body))
         self._write(h11.EndOfMessage())

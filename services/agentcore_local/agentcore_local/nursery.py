@@ -32,7 +32,8 @@ class Nursery:
         self._orders: dict[int, asyncio.Future[Born]] = {}
         self._closing = False
         self.zygote: _Zygote | None = None
-        self._restart: asyncio.Task[None] | None = None
+        self._restart: asyncio.Task[_Zygote] | None = None
+        self._starting = asyncio.Lock()
         self._read_life, self._write_life = os.pipe()
 
     @property
@@ -88,16 +89,18 @@ class Nursery:
         await self.zygote.exited.wait()
 
     async def _living(self) -> "_Zygote":
-        if self._restart and not self._restart.done():
-            await asyncio.wait([self._restart])
-        if self.zygote is None:
+        async with self._starting:
+            if self._closing:
+                raise ContainerFailed("the server is stopping")
             try:
-                await self.start()
+                if self.zygote is None:
+                    await self.start()
             except StartError as error:
+                _log.error("%s", error)
                 raise ContainerFailed(str(error)) from error
-        if self.zygote is None:
-            raise ContainerFailed("the server is stopping")
-        return self.zygote
+            if self.zygote is None:
+                raise ContainerFailed(f"the process that starts sessions died; see {self._log}")
+            return self.zygote
 
     async def _spawn(self) -> "_Zygote":
         ours, theirs = socket.socketpair()
@@ -135,16 +138,11 @@ class Nursery:
             return
         _log.warning("the zygote %d died; starting another", zygote.process.pid)
         self.zygote = None
-        self._restart = asyncio.create_task(self._start_again())
+        self._restart = asyncio.create_task(self._living())
+        self._restart.add_done_callback(lambda task: task.cancelled() or task.exception())
         for answer in self._orders.values():
             if not answer.done():
                 answer.set_exception(ConnectionResetError("the zygote died"))
-
-    async def _start_again(self) -> None:
-        try:
-            await self.start()
-        except StartError as error:
-            _log.error("%s", error)
 
 
 class _Zygote:

@@ -1,6 +1,7 @@
 """InvokeAgentRuntime and StopRuntimeSession."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import uuid
@@ -29,6 +30,7 @@ _RUNTIME = re.compile(r"arn:aws[a-z-]*:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:ru
 _LONGEST = {"traceparent": 128, "tracestate": 512, "baggage": 8192, "x-amzn-trace-id": 128}
 _ATTEMPTS = 3
 _EXIT_SECONDS = 5.0
+_END_SECONDS = 1.0
 _BROKEN = (OSError, EOFError, h11.ProtocolError)
 
 
@@ -50,6 +52,7 @@ class RuntimeApi:
                 status, answered = await exchange.head()
         except _BROKEN as error:
             self._part(session, exchange, request.fault)
+            await _see_end(session)
             raise _failed(session, f"ended without an answer ({type(error).__name__})") from error
         except TimeoutError as error:
             self._part(session, exchange, request.fault)
@@ -131,6 +134,13 @@ async def _kill_now(session: Session) -> None:
     session.signal(signal.SIGKILL)
     await session.exited.wait()
     raise _failed(session, "was killed before the invocation reached it")
+
+
+async def _see_end(session: Session) -> None:
+    """Waits for a process that broke off, so that the caller's next try does not meet it dying."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            await session.exited.wait()
 
 
 def _kill_later(session: Session, fault: Fault | None, when: str) -> None:

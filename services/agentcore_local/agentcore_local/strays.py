@@ -1,4 +1,8 @@
-"""Ends processes that belong to a directory: those that work in it or were started with it as HOME or TMPDIR."""
+"""Ends processes that belong to a directory.
+
+They are those that were started with it as HOME or TMPDIR, and those without a terminal that work in it;
+somebody's shell that looks around there is left alone.
+"""
 
 import contextlib
 import os
@@ -35,13 +39,19 @@ def _strays(directory: Path) -> list[int]:
 
 def _belongs(pid: int, mark: bytes) -> bool:
     try:
-        if _inside(os.fsencode(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(b" (deleted)"), mark):
+        place = os.fsencode(Path(f"/proc/{pid}/cwd").readlink()).removesuffix(b" (deleted)")
+        if _inside(place, mark) and not _has_terminal(pid):
             return True
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
     homes = (entry.partition(b"=")[2] for entry in environment if entry.startswith((b"HOME=", b"TMPDIR=")))
     return any(_inside(home, mark) for home in homes)
+
+
+def _has_terminal(pid: int) -> bool:
+    after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    return after_name[4] != "0"
 
 
 def _inside(path: bytes, mark: bytes) -> bool:
