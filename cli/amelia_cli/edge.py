@@ -22,8 +22,8 @@ def guard(arguments: list[str], run: Callable[[list[str]], object]) -> int:
         return USAGE
     except click.UsageError as error:
         return _tell(arguments, "usage", USAGE, _usage(error))
-    except (KeyboardInterrupt, click.Abort):
-        return _tell(arguments, "interrupted", INTERRUPTED, "interrupted")
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _tell(arguments, "interrupted", INTERRUPTED, str(error) or "interrupted")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from amelia.adapters.local.child import die_with_parent
-from amelia.adapters.local.models import Models, choose
+from amelia.adapters.local.models import NO_MODEL, Models, choose
 from amelia.contract.workflow import Profile
 from amelia.drivers.factory import default_model
 from amelia.errors import Refused
@@ -30,11 +30,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
     """A replay server is started for ``replay`` and ended with ``stack``. Raises ``Refused`` when there is no model."""
     found = choose(environ, _play(replay, stack) if replay else "")
-    if (
-        not (profile.driver or replay)
-        and not any(environ.get(v) for v in ("AMELIA_DRIVER",))
-        and found.note[:2] == "no"
-    ):
+    if found.note == NO_MODEL and not profile.driver and "AMELIA_DRIVER" not in environ:
         raise Refused(
             "there is no model to ask: set ANTHROPIC_API_KEY, OPENAI_API_KEY or AWS credentials, "
             "or play one with --replay FILE"
@@ -56,7 +52,7 @@ def _play(file: Path, stack: ExitStack) -> str:
 
     import amelia_replay
 
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", amelia_replay.__name__, "--conversation", str(file), "--port", "0"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -49,7 +49,7 @@ class Record:
         """Stamps, keeps and shows it. A fact that is already there changes nothing."""
         if event.fact and self.workflow is not None and event.fact <= self.workflow.fact:
             return
-        stamped = replace(event, timestamp=event.timestamp or now(), attempt=event.attempt or self._attempt())
+        stamped = replace(event, timestamp=event.timestamp or now(), attempt=self._attempt(event))
         self._file.write(encode(stamped) + b"\n")
         self._file.flush()
         if stamped.fact or not stamped.ordinal:
@@ -86,8 +86,9 @@ class Record:
         self._file.close()
         os.close(self._lock)
 
-    def _attempt(self) -> int:
-        return self.workflow.epoch if self.workflow is not None else 0
+    def _attempt(self, event: Event) -> int:
+        here = self.workflow.epoch if self.workflow is not None else 0
+        return event.attempt or (here if isinstance(event, e.RuntimeFact | e.RuntimeProgress) else 0)
 
     def _fold(self, event: Event) -> None:
         if self.workflow is None:

@@ -31,7 +31,7 @@ def connect(url: str, token: str, workflow_id: str, *, after: int) -> Generator[
             compression=None,
             proxy=None,
             open_timeout=_TIMEOUT,
-            close_timeout=1,
+            close_timeout=0.1,
             max_size=_MAX_MESSAGE,
         ) as socket:
             yield from socket
