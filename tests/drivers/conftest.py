@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from amelia.drivers import factory
 from amelia.drivers.base import Driver, Label, Message, Request, Text, Tool
@@ -39,7 +40,7 @@ def environment(driver: str, address: str) -> dict[str, str]:
     }[driver]
 
 
-@pytest.fixture(params=factory.names())
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=factory.names())
 async def driver(request: pytest.FixtureRequest, replay: str) -> AsyncIterator[Driver]:
     made = factory.create(request.param, environ=environment(request.param, replay), patience=QUICK)
     yield made

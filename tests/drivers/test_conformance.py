@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from amelia.drivers import factory
 from amelia.drivers.arguments import malformed
@@ -13,6 +14,7 @@ from amelia.drivers.base import Driver, Message, Request, Text, TextDelta, ToolC
 from amelia.drivers.retries import Patience
 from amelia.errors import Refused, Unavailable
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 Ask = Callable[..., Request]
 
 
@@ -173,15 +175,16 @@ async def test_many_agents_share_a_driver(driver: Driver, ask: Ask) -> None:
 
 @pytest.mark.parametrize("driver", ["api:anthropic", "api:bedrock"], indirect=True)
 async def test_a_model_that_cannot_be_forced_is_asked_in_words(driver: Driver, ask: Ask) -> None:
-    _, turn = await hear(driver, ask("unforced", must_call="submit_plan"))
+    request = replace(ask("unforced", must_call="submit_plan"), model="unforced")
+    _, turn = await hear(driver, request)
     assert turn.tool_calls[0].name == "submit_plan"
-    _, turn = await hear(driver, ask("one", must_call="submit_plan"))
+    _, turn = await hear(driver, replace(ask("one", must_call="submit_plan"), model="unforced"))
     assert turn.tool_calls[0].name == "read_file"
 
 
 @pytest.mark.parametrize("driver", ["api:openai"], indirect=True)
 async def test_a_model_that_takes_tools_only_without_reasoning_gets_that(driver: Driver, ask: Ask) -> None:
-    assert (await hear(driver, ask("unreasoned")))[1].tool_calls
+    assert (await hear(driver, replace(ask("unreasoned"), model="unreasoned")))[1].tool_calls
 
 
 @pytest.mark.parametrize("name", factory.names())

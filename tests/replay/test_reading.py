@@ -118,3 +118,10 @@ def test_the_schema_describes_every_part_and_refuses_unknown_keys() -> None:
     parts = json_schema()["$defs"]
     assert set(parts) == {"Conversation", "Section", "Turn", "Fault", "Tokens"}
     assert all(part["additionalProperties"] is False for part in parts.values())
+
+
+def test_the_example_of_the_documentation_is_a_good_file() -> None:
+    page = Path(__file__).parents[2] / "docs" / "conversations.md"
+    example = page.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    agents = [section.agent for section in parse_file("example", example).conversation.conversations]
+    assert agents == ["architect", "developer", "reviewer"]
