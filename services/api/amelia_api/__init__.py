@@ -1,0 +1,1 @@
+"""The api: requests to the journal, the journal to requests and streams."""

@@ -12,7 +12,7 @@ JsonObject = dict[str, Any]
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
     """Whose turn a request is. Sent to the service in the field it keeps for its caller's own reference
-    (Anthropic ``metadata.user_id``, OpenAI ``user``, Bedrock ``requestMetadata``), so that bills and logs
+    (Anthropic ``metadata.user_id``, OpenAI's ``X-Client-Request-Id``, Bedrock ``requestMetadata``), so that bills and logs
     can be read per agent and a replayed conversation can be found."""
 
     workflow_id: str
@@ -27,8 +27,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
             {
                 "workflow": self.workflow_id[:64],
                 "agent": self.agent[:16],
-                "task": self.task[:48],
                 "round": self.round,
+                "task": self.task[:48],
                 "issue": self.issue[:64],
             }
         )[:256]

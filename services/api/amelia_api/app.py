@@ -1,0 +1,92 @@
+"""The Litestar application: routes, what they depend on, and how errors look."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.static_files import create_static_files_router
+
+from amelia.errors import AmeliaError
+from amelia.ports.agents import ObjectStore
+from amelia.ports.journal import Journal
+
+from . import health, problems, stream
+from .auth import TokenMiddleware
+from .broadcaster import Broadcaster
+from .depends import Caller
+from .workflows import Workflows
+
+_PREFIX = "/api/v1"
+_PAGE_FILES = f"{_PREFIX}/schema/files"
+
+
+def create_app(
+    journal: Journal, objects: ObjectStore, *, token: str, caller: Caller, allow_file: bool, max_body_bytes: int
+) -> Litestar:
+    broadcaster = Broadcaster(journal)
+
+    @asynccontextmanager
+    async def broadcasting(_: Litestar) -> AsyncIterator[None]:
+        task = asyncio.create_task(broadcaster.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def always(value: object) -> Provide:
+        return Provide(lambda: value, sync_to_thread=False)
+
+    routes = Router(_PREFIX, route_handlers=[Workflows, stream.watch, stream.events, health.live, health.ready])
+    return Litestar(
+        route_handlers=[routes, *_page_files()],
+        dependencies={
+            "journal": always(journal),
+            "objects": always(objects),
+            "broadcaster": always(broadcaster),
+            "caller": always(caller),
+            "allow_file": always(allow_file),
+        },
+        middleware=[TokenMiddleware(token)],
+        exception_handlers={
+            AmeliaError: problems.of_ours,
+            HTTPException: problems.of_the_framework,
+            Exception: problems.unexpected,
+        },
+        lifespan=[broadcasting],
+        openapi_config=openapi(),
+        request_max_body_size=max_body_bytes,
+        logging_config=None,
+    )
+
+
+def openapi() -> OpenAPIConfig:
+    page = SwaggerRenderPlugin(
+        js_url=f"{_PAGE_FILES}/swagger-ui-bundle.js",
+        css_url=f"{_PAGE_FILES}/swagger-ui.css",
+        standalone_preset_js_url=f"{_PAGE_FILES}/swagger-ui-standalone-preset.js",
+        path="/",
+        favicon=f"<link rel='icon' type='image/png' href='{_PAGE_FILES}/favicon-32x32.png'>",
+    )
+    return OpenAPIConfig(
+        title="Amelia",
+        version=version("amelia"),
+        path=f"{_PREFIX}/schema",
+        render_plugins=[page, JsonRenderPlugin(path="/openapi.json")],
+    )
+
+
+def _page_files() -> list[Router]:
+    """The page's script and style come from an installed package, not from the network."""
+    package = find_spec("swagger_ui")
+    assert package is not None, "swagger-ui-py is a dependency of amelia-api"
+    folders = [Path(folder) / "static" for folder in package.submodule_search_locations or ()]
+    return [create_static_files_router(path=_PAGE_FILES, directories=folders, include_in_schema=False)]

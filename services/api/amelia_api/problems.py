@@ -1,0 +1,70 @@
+"""Errors as problem details (RFC 9457): the one place where they become answers."""
+
+import logging
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+
+from amelia.contract.views import Problem
+from amelia.errors import AmeliaError, Conflict, Malformed, NotFound, Refused, Unauthorised, Unavailable
+
+log = logging.getLogger(__name__)
+
+_KINDS: tuple[tuple[type[AmeliaError], int, str], ...] = (
+    (NotFound, 404, "Not found"),
+    (Conflict, 409, "Conflict"),
+    (Unauthorised, 401, "Not signed in"),
+    (Refused, 422, "Refused"),
+    (Malformed, 400, "Malformed"),
+    (Unavailable, 503, "Unavailable"),
+)
+
+
+def of_ours(request: "Request[object, object, State]", error: AmeliaError) -> Response[bytes]:
+    status, title = next((s, t) for kind, s, t in _KINDS if isinstance(error, kind))
+    headers = {"Retry-After": "1"} if status == 503 else {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return _answer(request, status, title, str(error), headers)
+
+
+def of_the_framework(request: "Request[object, object, State]", error: HTTPException) -> Response[bytes]:
+    """What Litestar itself refuses: a body that is not JSON or does not fit, a path or a method that is not there."""
+    status = error.status_code
+    if status == 413:
+        detail = "the request body is too large; send less, or put large texts into the repository"
+    elif status >= 500:
+        detail = "the server failed on this request; its log says why"
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    else:
+        detail = _said(error)
+    return _answer(request, status, _TITLES.get(status, "Refused"), detail, dict(error.headers or {}))
+
+
+def unexpected(request: "Request[object, object, State]", error: Exception) -> Response[bytes]:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(request, 500, "Internal error", "the server failed on this request; its log says why", {})
+
+
+_TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
+
+
+def _said(error: HTTPException) -> str:
+    extra = error.extra
+    parts = [error.detail]
+    if isinstance(extra, list):
+        parts += [f"{x.get('key', '')}: {x.get('message', '')}".strip(": ") for x in extra if isinstance(x, dict)]
+    elif error.__cause__ is not None:
+        parts.append(str(error.__cause__))
+    return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _answer(
+    request: "Request[object, object, State]", status: int, title: str, detail: str, headers: dict[str, str]
+) -> Response[bytes]:
+    slug = title.lower().replace(" ", "-")
+    problem = Problem(
+        type=f"urn:amelia:problem:{slug}", title=title, status=status, detail=detail, instance=request.url.path
+    )
+    body = msgspec.json.encode(problem)
+    return Response(body, status_code=status, media_type="application/problem+json", headers=headers)

@@ -1,0 +1,142 @@
+"""Streams of one workflow: WebSocket, and server-sent events on the same path."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import msgspec
+from litestar import Request, WebSocket, get, websocket
+from litestar.datastructures import State
+from litestar.exceptions import WebSocketDisconnect
+from litestar.response import Response, Stream
+
+from amelia.contract.views import CaughtUp, Ping
+from amelia.errors import NotFound, Refused
+
+from .broadcaster import Numbered, TooSlow, frame
+from .depends import Broadcaster, Journal
+
+IDLE_SECONDS = 15.0
+NOT_FOUND, BAD_REQUEST, TOO_SLOW = 4404, 4400, 4408
+_MOST = 1000
+
+_encode = msgspec.json.Encoder().encode
+
+
+@websocket("/workflows/{workflow_id:str}/events")
+async def watch(
+    socket: "WebSocket[object, object, State]", workflow_id: str, journal: Journal, broadcaster: Broadcaster
+) -> None:
+    """Every event above ``after``, in order, then live. With ``batch=1`` a frame may be an array of events.
+
+    Close codes: 4400 a bad ``after``, 4404 no such workflow, 4408 the reader was too slow (come back with its cursor).
+    """
+    await socket.accept()
+    try:
+        after = read_after(str(socket.query_params.get("after", "0")))
+        await _known(journal, workflow_id, after)
+    except NotFound as error:
+        await socket.close(code=NOT_FOUND, reason=str(error)[:120])
+        return
+    except Refused as error:
+        await socket.close(code=BAD_REQUEST, reason=str(error)[:120])
+        return
+    together = socket.query_params.get("batch") == "1"
+    sending = asyncio.create_task(_send(socket, broadcaster, workflow_id, after, together=together))
+    leaving = asyncio.create_task(_until_gone(socket))
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.gather(sending, leaving, return_exceptions=True)
+
+
+async def _send(
+    socket: "WebSocket[object, object, State]",
+    broadcaster: Broadcaster,
+    workflow_id: str,
+    after: int,
+    *,
+    together: bool,
+) -> None:
+    try:
+        async for frames in broadcaster.follow(workflow_id, after, IDLE_SECONDS):
+            if frames is None:
+                await socket.send_text(_encode(CaughtUp(sequence=after)).decode())
+            elif not frames:
+                await socket.send_text(_ping())
+            else:
+                after = frames[-1][0]
+                for text in _texts(frames, together=together):
+                    await socket.send_text(text)
+    except TooSlow:
+        await socket.close(code=TOO_SLOW, reason=f"too slow; come back with after={after}")
+
+
+def _texts(frames: list[Numbered], *, together: bool) -> list[str]:
+    if together and len(frames) > 1:
+        return [f"[{','.join(text for _, text in frames)}]"]
+    return [text for _, text in frames]
+
+
+async def _until_gone(socket: "WebSocket[object, object, State]") -> None:
+    """What a viewer sends means nothing; that it left does."""
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive_data(mode="text")
+
+
+@get("/workflows/{workflow_id:str}/events", media_type="text/event-stream")
+async def events(
+    request: "Request[object, object, State]",
+    workflow_id: str,
+    journal: Journal,
+    broadcaster: Broadcaster,
+    after: int = 0,
+) -> Response[bytes] | Stream:
+    """Server-sent events, for ``curl -N``; a page of at most 1,000 as a JSON array for who accepts only JSON."""
+    if after < 0:
+        raise Refused(f"after={after} is no place in a stream; sequences begin at 1, and 0 means all")
+    last = request.headers.get("last-event-id", "")
+    after = read_after(last) if last else after
+    await _known(journal, workflow_id, after)
+    if request.headers.get("accept", "").startswith("application/json"):
+        rows = await journal.events({workflow_id: after}, _MOST)
+        return Response(f"[{','.join(map(frame, rows))}]".encode(), media_type="application/json")
+    return Stream(_server_sent(broadcaster, workflow_id, after), media_type="text/event-stream")
+
+
+async def _server_sent(broadcaster: Broadcaster, workflow_id: str, after: int) -> AsyncIterator[str]:
+    try:
+        async for frames in broadcaster.follow(workflow_id, after, IDLE_SECONDS):
+            if frames is None:
+                yield f"event: caught_up\ndata: {_encode(CaughtUp(sequence=after)).decode()}\n\n"
+            elif not frames:
+                yield f"event: ping\ndata: {_ping()}\n\n"
+            else:
+                after = frames[-1][0]
+                yield "".join(f"id: {sequence}\nevent: event\ndata: {text}\n\n" for sequence, text in frames)
+    except TooSlow:
+        return
+
+
+def _ping() -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _encode(Ping(timestamp=now)).decode()
+
+
+def read_after(text: str) -> int:
+    """Raises ``Refused`` for what is no place in a stream."""
+    if not text.isdecimal() or len(text) > 18:
+        raise Refused(f"after={text!r} is no place in a stream; sequences begin at 1, and 0 means all")
+    return int(text)
+
+
+async def _known(journal: Journal, workflow_id: str, after: int) -> None:
+    row = await journal.get(workflow_id)
+    if row is None:
+        raise NotFound(f"there is no workflow {workflow_id}; amelia workflows list shows those there are")
+    if after > row.workflow.sequence:
+        raise Refused(f"after={after} lies beyond the last event ({row.workflow.sequence}) of {workflow_id}")
