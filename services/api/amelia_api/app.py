@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
+from os import PathLike
 from pathlib import Path
 
 from litestar import Litestar, Router
@@ -88,5 +89,7 @@ def _page_files() -> list[Router]:
     """The page's script and style come from an installed package, not from the network."""
     package = find_spec("swagger_ui")
     assert package is not None, "swagger-ui-py is a dependency of amelia-api"
-    folders = [Path(folder) / "static" for folder in package.submodule_search_locations or ()]
+    folders: list[PathLike[str] | str] = [
+        Path(folder) / "static" for folder in package.submodule_search_locations or ()
+    ]
     return [create_static_files_router(path=_PAGE_FILES, directories=folders, include_in_schema=False)]

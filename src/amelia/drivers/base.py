@@ -12,8 +12,8 @@ JsonObject = dict[str, Any]
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
     """Whose turn a request is. Sent to the service in the field it keeps for its caller's own reference
-    (Anthropic ``metadata.user_id``, OpenAI's ``X-Client-Request-Id``, Bedrock ``requestMetadata``), so that bills and logs
-    can be read per agent and a replayed conversation can be found."""
+    (Anthropic ``metadata.user_id``, OpenAI's ``X-Client-Request-Id``, Bedrock ``requestMetadata``), so that bills and
+    logs can be read per agent and a replayed conversation can be found."""
 
     workflow_id: str
     issue: str
