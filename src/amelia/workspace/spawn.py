@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+import tempfile
+from asyncio.subprocess import DEVNULL
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+
+DRAIN_SECONDS = 2
+"""How long output is waited for from a grandchild that left the session and outlives it."""
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -39,57 +43,88 @@ async def spawn(
 
     The whole session is killed when the child ends, when ``timeout`` (seconds) passes and when the caller is cancelled.
     """
-    child = await asyncio.create_subprocess_exec(
-        *argv,
-        cwd=cwd,
-        env=dict(env),
-        stdin=DEVNULL if stdin is None else PIPE,
-        stdout=PIPE,
-        stderr=STDOUT if merge else PIPE,
-        start_new_session=True,
-    )
+    outlets = [Outlet(), Outlet()] if not merge else [Outlet()]
     try:
-        return await _follow(child, timeout, stdin, limit)
+        child = await _start(argv, cwd, env, stdin, outlets)
+        try:
+            return await _follow(child, timeout, [await outlet.read(limit) for outlet in outlets])
+        finally:
+            if child.returncode is None:
+                _kill_group(child.pid)
+                await child.wait()
     finally:
-        _kill_group(child.pid)
-        with contextlib.suppress(asyncio.CancelledError):
-            await child.wait()
-        _close(child)
+        for outlet in outlets:
+            outlet.close()
 
 
-async def _follow(child: asyncio.subprocess.Process, timeout: float, stdin: bytes | None, limit: int) -> Exit:
-    readers = [asyncio.create_task(_read(stream, limit)) for stream in (child.stdout, child.stderr)]
+class Outlet:
+    """A pipe of our own. asyncio's are part of its child, whose end is then only seen when every grandchild that
+    inherited them has ended too."""
+
+    def __init__(self) -> None:
+        self._reading, self.writing = os.pipe()
+        self._transport: asyncio.ReadTransport | None = None
+
+    async def read(self, limit: int) -> asyncio.Task[bytes]:
+        self._shut_writing()
+        stream = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(stream)
+        file = os.fdopen(self._reading, "rb", buffering=0)
+        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
+        return asyncio.create_task(_read(stream, limit))
+
+    def close(self) -> None:
+        self._shut_writing()
+        if self._transport is not None:
+            self._transport.close()
+        else:
+            os.close(self._reading)
+
+    def _shut_writing(self) -> None:
+        if self.writing >= 0:
+            os.close(self.writing)
+            self.writing = -1
+
+
+async def _start(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes | None, outlets: Sequence[Outlet]
+) -> asyncio.subprocess.Process:
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin or b"")
+        given.seek(0)
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=DEVNULL if stdin is None else given,
+            stdout=outlets[0].writing,
+            stderr=outlets[-1].writing,
+            start_new_session=True,
+        )
+
+
+async def _follow(child: asyncio.subprocess.Process, timeout: float, readers: Sequence[asyncio.Task[bytes]]) -> Exit:
     timed_out = False
     try:
         try:
             async with asyncio.timeout(timeout):
-                await _feed(child, stdin)
                 code = await child.wait()
         except TimeoutError:
             timed_out = True
         _kill_group(child.pid)
         code = await child.wait()
-        done, _ = await asyncio.wait(readers, timeout=2)
-        output, errors = (reader.result() if reader in done else b"" for reader in readers)
+        done, _ = await asyncio.wait(readers, timeout=DRAIN_SECONDS)
+        output, *errors = (reader.result() if reader in done else b"" for reader in readers)
     finally:
         for reader in readers:
             reader.cancel()
-    return Exit(code, output, errors, timed_out)
+    return Exit(code, output, b"".join(errors), timed_out)
 
 
-async def _feed(child: asyncio.subprocess.Process, stdin: bytes | None) -> None:
-    if stdin is None or child.stdin is None:
-        return
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        child.stdin.write(stdin)
-        await child.stdin.drain()
-    child.stdin.close()
-
-
-async def _read(stream: asyncio.StreamReader | None, limit: int) -> bytes:
+async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
     """Everything, or the first and the last half of ``limit`` with a note between them."""
     head, tail, size = bytearray(), bytearray(), 0
-    while stream is not None and (data := await stream.read(65_536)):
+    while data := await stream.read(65_536):
         size += len(data)
         if not limit:
             head += data
@@ -106,10 +141,3 @@ async def _read(stream: asyncio.StreamReader | None, limit: int) -> bytes:
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _close(child: asyncio.subprocess.Process) -> None:
-    """A grandchild that left the session may still hold the pipes; do not wait for it."""
-    transport = getattr(child, "_transport", None)
-    if transport is not None:
-        transport.close()
