@@ -43,6 +43,14 @@ def test_an_unknown_setting_is_named(tmp_path: Path) -> None:
     assert "idle_timeuot" in ended.stderr
 
 
+def test_a_spoilt_event_store_is_named(tmp_path: Path) -> None:
+    store = tmp_path / "state" / "memory.sqlite3"
+    store.parent.mkdir()
+    store.write_bytes(b"this is no database" * 100)
+    ended = run("--state-dir", str(store.parent), "--port", "0")
+    assert (ended.returncode, str(store) in ended.stderr, "Traceback" in ended.stderr) == (1, True, False)
+
+
 def test_a_port_or_state_directory_in_use_is_refused(server: Server, tmp_path: Path) -> None:
     busy = run("--state-dir", str(tmp_path / "state"), "--port", str(server.port))
     assert (busy.returncode, "choose another --port" in busy.stderr) == (1, True)

@@ -1,13 +1,14 @@
 """AgentCore Memory's operations on events."""
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from agentcore_local.errors import Invalid, NotFound, TooMany
+from agentcore_local.errors import Invalid, NotFound, StartError, TooMany
 from agentcore_local.events import (
     MAX_EVENT_BYTES,
     ActorId,
@@ -42,7 +43,10 @@ class MemoryApi:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._store = await loop.run_in_executor(self._thread, EventStore, self._path)
+        try:
+            self._store = await loop.run_in_executor(self._thread, EventStore, self._path)
+        except sqlite3.Error as error:
+            raise StartError(f"the events in {self._path} cannot be read ({error}); move it away") from error
 
     async def close(self) -> None:
         if self._store is not None:

@@ -48,7 +48,7 @@ class Sessions:
         return self._settings.state_dir / "logs"
 
     async def start(self) -> None:
-        """Ends and removes what a server that was killed left in the state directory."""
+        """Clears the state directory of what a killed server left."""
         await asyncio.to_thread(self._clear)
         self._do(self._reap())
 
@@ -62,6 +62,7 @@ class Sessions:
             await asyncio.wait(pending, timeout=self._settings.shutdown_grace)
         for task in self._tasks:
             task.cancel()
+        await asyncio.to_thread(self._clear)
 
     def all(self) -> list[Session]:
         return list(self._sessions.values())
@@ -171,7 +172,8 @@ class Sessions:
     def _exited(self, session: Session, status: int | None) -> None:
         _log.info("session %s ended (%s)", session.key.id, _told(status))
         self._forget(session)
-        self._do(asyncio.to_thread(self._clean, session.directory))
+        if not self._closing:
+            self._do(asyncio.to_thread(self._clean, session.directory))
 
     def _forget(self, session: Session) -> None:
         session.state = "ended"
@@ -184,6 +186,7 @@ class Sessions:
         shutil.rmtree(directory, ignore_errors=True)
 
     def _clear(self) -> None:
+        """Ends and removes whatever sessions have left, in one look at all processes."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         end_strays(self.directory)
