@@ -104,6 +104,7 @@ class World:
         self.driver = ScriptedDriver()
         self.workflow_id = new_workflow_id()
         self.profile = Profile()
+        self.model = MODEL
         self.seed({"calc.py": "def add(a, b):\n    return a - b\n", "README.md": "calc\n"})
 
     def seed(self, files: dict[str, str]) -> None:
@@ -144,7 +145,7 @@ class World:
         return await run(
             job or self.job(),
             driver=self.driver,
-            model=MODEL,
+            model=self.model,
             announcer=self.heard,
             objects=self.objects,
             memory=self.memory,

@@ -1,6 +1,7 @@
 """What an agent may do, and what it may not."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ async def test_a_mistake_of_the_agent_is_an_answer_and_no_crash(box: Toolbox) ->
 def test_schemas_of_tools_have_no_references() -> None:
     schema = parameters(Plan)
     assert "$ref" not in str(schema)
+    assert json.loads(json.dumps(schema)) == schema
     item = schema["properties"]["tasks"]["items"]
     assert {"id", "title", "verification"} <= set(item["properties"])
     assert item["required"] == ["id", "title", "description"]

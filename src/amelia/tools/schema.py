@@ -23,7 +23,7 @@ def _inline(value: Any, definitions: dict[str, Any]) -> Any:
                 for key, item in value.items()
                 if key != "title" or isinstance(item, dict)
             }
-        case list():
+        case list() | tuple():
             return [_inline(item, definitions) for item in value]
         case _:
             return value
