@@ -61,7 +61,7 @@ class Dispatcher:
             await self._attempts.start(w.id, command.id)
         elif w.status == "in_progress" and w.phase == "delivering":
             await self._deliveries.deliver(w.id, command.id)
+            await sessions.stop(self._journal, self._runtimes, w.id)
         else:
-            if sessions.should_stop(w):
-                await sessions.stop(self._journal, self._runtimes, w.id)
+            await sessions.stop(self._journal, self._runtimes, w.id)
             await self._journal.settle([command.id])

@@ -1,4 +1,4 @@
-"""Ending sessions: what waits for a person, or was cancelled, must not run."""
+"""Ending sessions: what waits for a person, or has ended, must not run."""
 
 from amelia.domain.workflow import Workflow
 from amelia.ports.journal import Journal
@@ -7,7 +7,7 @@ from amelia.ports.queues import Runtimes
 
 def should_stop(workflow: Workflow) -> bool:
     """Nothing is to run: no attempt is open, and none is about to be."""
-    return workflow.status in ("blocked", "cancelled", "failed")
+    return workflow.status == "blocked" or workflow.ended
 
 
 async def stop(journal: Journal, runtimes: Runtimes, workflow_id: str) -> None:

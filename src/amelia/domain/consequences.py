@@ -13,11 +13,12 @@ CONTROL_PLANE = "amelia"
 
 
 def follow_up(workflow: Workflow, event: Event) -> c.AnyCommand | None:
-    """``workflow`` as it is after ``event``. The dispatcher looks at the row, so what is stale by then does no harm."""
+    """``workflow`` as it is after ``event``. The dispatcher looks at the row: starts what waits, stops what must not
+    run. What is stale by then does no harm."""
     match event:
         case e.WorkflowBlocked() if not workflow.auto_approve:
             return _resume(event)
-        case e.RuntimeLost() if not workflow.ended:
+        case e.RuntimeLost() | e.WorkflowCompleted(result="failed"):
             return _resume(event)
         case e.WorkflowApproved(policy=policy) if policy:
             return _resume(event)
