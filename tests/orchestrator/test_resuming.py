@@ -95,6 +95,17 @@ async def test_tokens_of_turns_before_a_crash_are_counted_once(world: "World", m
     assert used.input_tokens == 400
 
 
+async def test_tokens_the_journal_has_not_heard_of_are_said_by_the_next_attempt(
+    world: "World", make_task: MakeTask
+) -> None:
+    world.plans(make_task("fix"))
+    world.develops("fix", "calc.py", "a = 1\n")
+    world.reviews(approved=True)
+    await world.run()
+    await world.run(world.job(world.decided(), highest_fact=3), epoch=2)
+    assert [fact.used.input_tokens for fact in world.heard.of(e.TokensUsed)] == [200, 200, 500, 600]
+
+
 async def test_facts_above_the_journals_are_announced_again(world: "World", make_task: MakeTask) -> None:
     world.plans(make_task("fix"))
     await world.run()

@@ -87,6 +87,11 @@ async def test_what_a_command_leaves_in_the_background_ends_with_it(box: Toolbox
     assert await gone(answer.content.split()[-1])
 
 
+async def test_a_command_that_leaves_its_session_keeps_nobody_waiting_and_its_output_is_kept(box: Toolbox) -> None:
+    answer = await use(box, "run_command", command="setsid sleep 5 & echo said")
+    assert answer.content == "exit code 0\nsaid"
+
+
 async def test_long_output_loses_its_middle(box: Toolbox) -> None:
     answer = await use(
         box, "run_command", command="echo first; head -c 9000000 /dev/zero | tr '\\0' x; echo; echo last"
@@ -103,6 +108,8 @@ async def test_a_mistake_of_the_agent_is_an_answer_and_no_crash(box: Toolbox) ->
     assert "not a text file" in (await use(box, "read_file", path="picture.bin")).content
     assert "is a folder" in (await use(box, "read_file", path="src")).content
     assert not (await use(box, "write_file", path="src", content="")).ok
+    await use(box, "run_command", command="mkfifo pipe")
+    assert not (await use(box, "write_file", path="pipe", content="")).ok
     assert not (await use(box, "read_file", path="a\0b")).ok
 
 

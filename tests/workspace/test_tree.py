@@ -100,6 +100,7 @@ async def test_a_command_sees_no_secret_of_ours(origin: Path, tmp_path: Path, mo
     for name in ("AWS_SECRET_ACCESS_KEY", "ANTHROPIC_API_KEY", "AMELIA_DATABASE_URL", "GITHUB_TOKEN"):
         monkeypatch.setenv(name, "hunter2")
     tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
-    ended = await tree.run("env; echo home=$HOME", 10)
+    ended = await tree.run("env; echo home=$HOME; git config --list", 10)
     assert b"hunter2" not in ended.output
+    assert b"remote.origin" not in ended.output
     assert f"home={tree.home}".encode() in ended.output

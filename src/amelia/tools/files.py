@@ -82,6 +82,8 @@ def _load(path: Path, name: str) -> str:
 
 
 def _save(path: Path, text: str) -> None:
+    if path.exists() and not path.is_file():
+        raise ToolError(f"{path.name} is a folder or a device; give the path of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(text)

@@ -39,6 +39,7 @@ async def search(tree: Tree, wanted: Search) -> str:
         *("grep", "--line-number", "-I", "--untracked", "--no-color", "--no-textconv", "-P", "-e", wanted.pattern),
         *("--", *where),
         timeout=SEARCH_SECONDS,
+        env={"GIT_LITERAL_PATHSPECS": "1"},
     )
     if ended.timed_out:
         raise ToolError(f"the search took more than {SEARCH_SECONDS} s; use a simpler pattern or a path")

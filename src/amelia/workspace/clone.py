@@ -61,8 +61,10 @@ async def _clone(repository: str, branch: list[str], into: Path) -> Exit:
 
 
 async def _usable(git: Git, repository: str) -> Git:
+    """Forgets the address, which may hold a credential: what runs in the worktree can read the configuration."""
     if (await git.attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}")).code:
         raise Refused(f"{without_secrets(repository)} has no commits; push a first one")
+    await git("remote", "remove", "origin")
     return git
 
 

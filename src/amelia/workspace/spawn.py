@@ -5,8 +5,8 @@ import contextlib
 import os
 import signal
 import tempfile
-from asyncio.subprocess import DEVNULL
-from collections.abc import Mapping, Sequence
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,11 +43,11 @@ async def spawn(
 
     The whole session is killed when the child ends, when ``timeout`` (seconds) passes and when the caller is cancelled.
     """
-    outlets = [Outlet(), Outlet()] if not merge else [Outlet()]
+    outlets = [Outlet(limit)] if merge else [Outlet(limit), Outlet(0)]
     try:
-        child = await _start(argv, cwd, env, stdin, outlets)
+        child = await _whole(_start(argv, cwd, env, stdin, outlets))
         try:
-            return await _follow(child, timeout, [await outlet.read(limit) for outlet in outlets])
+            return await _follow(child, timeout, outlets)
         finally:
             if child.returncode is None:
                 _kill_group(child.pid)
@@ -57,28 +57,62 @@ async def spawn(
             outlet.close()
 
 
+async def _whole(start: Coroutine[None, None, Process]) -> Process:
+    """A start is not cut in two: asyncio would end the child, and not what it may have started already."""
+    starting = asyncio.create_task(start)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_end)
+        await asyncio.wait([starting])
+        raise
+
+
+def _end(started: asyncio.Task[Process]) -> None:
+    if not started.cancelled() and started.exception() is None:
+        _kill_group(started.result().pid)
+
+
 class Outlet:
     """A pipe of our own. asyncio's are part of its child, whose end is then only seen when every grandchild that
     inherited them has ended too."""
 
-    def __init__(self) -> None:
-        self._reading, self.writing = os.pipe()
+    def __init__(self, limit: int) -> None:
+        reading, self.writing = os.pipe()
+        self._file = os.fdopen(reading, "rb", buffering=0)
         self._transport: asyncio.ReadTransport | None = None
+        self._limit = limit
+        self._head, self._tail, self._size = bytearray(), bytearray(), 0
 
-    async def read(self, limit: int) -> asyncio.Task[bytes]:
+    @property
+    def text(self) -> bytes:
+        """What was read so far: all of it, or the first and the last half of ``limit`` with a note between them."""
+        elided = self._size - len(self._head) - len(self._tail)
+        note = f"\n… {elided} bytes elided …\n".encode() if elided else b""
+        return bytes(self._head + note + self._tail)
+
+    async def read(self) -> asyncio.Task[None]:
         self._shut_writing()
         stream = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(stream)
-        file = os.fdopen(self._reading, "rb", buffering=0)
-        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, file)
-        return asyncio.create_task(_read(stream, limit))
+        self._transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self._file)
+        return asyncio.create_task(self._take(stream))
 
     def close(self) -> None:
         self._shut_writing()
         if self._transport is not None:
             self._transport.close()
         else:
-            os.close(self._reading)
+            self._file.close()
+
+    async def _take(self, stream: asyncio.StreamReader) -> None:
+        half = self._limit // 2
+        while data := await stream.read(65_536):
+            self._size += len(data)
+            room = max(0, half - len(self._head)) if half else len(data)
+            self._head += data[:room]
+            self._tail += data[room:]
+            del self._tail[: max(0, len(self._tail) - half)]
 
     def _shut_writing(self) -> None:
         if self.writing >= 0:
@@ -88,7 +122,7 @@ class Outlet:
 
 async def _start(
     argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes | None, outlets: Sequence[Outlet]
-) -> asyncio.subprocess.Process:
+) -> Process:
     with tempfile.TemporaryFile() as given:
         given.write(stdin or b"")
         given.seek(0)
@@ -103,39 +137,23 @@ async def _start(
         )
 
 
-async def _follow(child: asyncio.subprocess.Process, timeout: float, readers: Sequence[asyncio.Task[bytes]]) -> Exit:
+async def _follow(child: Process, timeout: float, outlets: Sequence[Outlet]) -> Exit:
+    readers = [await outlet.read() for outlet in outlets]
     timed_out = False
     try:
         try:
             async with asyncio.timeout(timeout):
-                code = await child.wait()
+                await child.wait()
         except TimeoutError:
             timed_out = True
         _kill_group(child.pid)
         code = await child.wait()
-        done, _ = await asyncio.wait(readers, timeout=DRAIN_SECONDS)
-        output, *errors = (reader.result() if reader in done else b"" for reader in readers)
+        await asyncio.wait(readers, timeout=DRAIN_SECONDS)
     finally:
         for reader in readers:
             reader.cancel()
+    output, *errors = (outlet.text for outlet in outlets)
     return Exit(code, output, b"".join(errors), timed_out)
-
-
-async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
-    """Everything, or the first and the last half of ``limit`` with a note between them."""
-    head, tail, size = bytearray(), bytearray(), 0
-    while data := await stream.read(65_536):
-        size += len(data)
-        if not limit:
-            head += data
-            continue
-        room = max(0, limit // 2 - len(head))
-        head += data[:room]
-        tail += data[room:]
-        del tail[: max(0, len(tail) - limit // 2)]
-    elided = size - len(head) - len(tail)
-    note = f"\n… {elided} bytes elided …\n".encode() if elided else b""
-    return bytes(head + note + tail)
 
 
 def _kill_group(pid: int) -> None:

@@ -1,0 +1,46 @@
+"""Children that end with everything they started."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from amelia.workspace.spawn import spawn
+
+
+def alive(pid: str) -> bool:
+    stat = Path("/proc") / pid / "stat"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return stat.read_text().rsplit(")", 1)[-1].split()[0] not in "XZ"
+    return False
+
+
+@pytest.mark.parametrize("turns", [*range(12), 40])
+async def test_a_start_that_is_cancelled_leaves_no_grandchild(tmp_path: Path, turns: int) -> None:
+    pids = tmp_path / "pids"
+    command = ["/bin/sh", "-c", f"sleep 300 & echo $! $$ > {pids}; wait"]
+    running = asyncio.create_task(spawn(command, cwd=tmp_path, env=dict(os.environ), timeout=60))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+    for pid in pids.read_text().split() if pids.exists() else ():
+        assert not alive(pid)
+
+
+async def test_what_is_given_as_input_arrives_whole(tmp_path: Path) -> None:
+    ended = await spawn(["wc", "-c"], cwd=tmp_path, env=dict(os.environ), timeout=60, stdin=b"x" * 1_000_000)
+    assert ended.output.strip() == b"1000000"
+
+
+async def test_errors_are_kept_apart_unless_merged(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]
+    apart = await spawn(command, cwd=tmp_path, env=dict(os.environ), timeout=60)
+    assert (apart.code, apart.output, apart.errors, apart.last_line) == (3, b"out\n", b"err\n", "err")
+    merged = await spawn(command, cwd=tmp_path, env=dict(os.environ), timeout=60, merge=True)
+    assert (merged.output, merged.errors) == (b"out\nerr\n", b"")
