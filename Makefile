@@ -2,7 +2,7 @@
 .PHONY: help setup demo test check bench up down migrate schemas lock test-localstack clean
 
 BIN := .venv/bin
-PATHS := src cli services tests benchmarks scripts
+PATHS := src cli services tests benchmarks scripts examples/demo.py
 KEEP ?=
 ARGS ?=
 
@@ -13,7 +13,7 @@ setup: ## Make .venv with everything in it; instant when nothing changed. PYTHON
 	@sh scripts/setup.sh
 
 demo: setup ## Take the sample issue to a reviewed branch on a fleet of its own. KEEP=1 leaves the fleet running.
-	@KEEP=$(KEEP) $(BIN)/python scripts/demo.py $(ARGS)
+	@KEEP=$(KEEP) $(BIN)/python examples/demo.py $(ARGS)
 
 test: setup ## Run every test. ARGS="-k word" passes on to pytest.
 	@$(BIN)/pytest $(ARGS)
@@ -23,7 +23,7 @@ check: setup ## Format, lint, types, imports between rooms, schemas up to date.
 	@$(BIN)/ruff check $(wildcard $(PATHS))
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m amelia.contract.export --check
+	@$(BIN)/python scripts/schemas.py --check
 
 bench: setup ## Measure this machine against the targets.
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -37,8 +37,8 @@ down: setup ## Stop the fleet.
 migrate: setup ## Bring the database of AMELIA_DATABASE_URL to this version.
 	@$(BIN)/python -m amelia.adapters.postgres.migrate
 
-schemas: setup ## Write schemas/ from the contract.
-	@$(BIN)/python -m amelia.contract.export
+schemas: setup ## Write schemas/ from the code.
+	@$(BIN)/python scripts/schemas.py
 
 lock: setup ## Resolve the dependencies again and write requirements.lock.
 	@sh scripts/lock.sh
