@@ -131,7 +131,11 @@ class BusAnnouncer:
                 self._waiting.clear()
                 self._settled.set()
                 await self._waiting.wait()
-            await self._deliver([self._numbered(item) for item in self._backlog.take(BATCH)])
+            try:
+                await self._deliver([self._numbered(item) for item in self._backlog.take(BATCH)])
+            except Exception as error:
+                log.exception("nothing more can be said")
+                self._broken = Unavailable(f"the announcer failed: {error}")
         self._backlog.clear()
         self._settled.set()
 
@@ -180,7 +184,8 @@ class BusAnnouncer:
             )
             announcement = self._announcement(self._stamped(beat))
             with contextlib.suppress(AmeliaError, TimeoutError):
-                await asyncio.wait_for(self._bus.publish([announcement]), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._bus.publish([announcement])
             await asyncio.sleep(seconds)
 
     def _stamped(self, event: Event) -> Event:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .fenced import FencedSaver
 
-_ATTEMPTS = 7
+ATTEMPTS = 5
 """Memory takes ten events a second of an actor and session; botocore waits up to 20 s between two attempts, and sends
 the same client token again, so that nothing is stored twice."""
 
@@ -21,22 +21,23 @@ the same client token again, so that nothing is stored twice."""
 class AgentCoreMemory:
     """Implements ``memory.base.Memory``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, attempts: int = ATTEMPTS) -> None:
         self._settings = settings
+        self._attempts = attempts
 
     def checkpoints(self, workflow_id: str, epoch: int) -> "AbstractAsyncContextManager[BaseCheckpointSaver[str]]":
         return self._open(epoch)
 
     @asynccontextmanager
     async def _open(self, epoch: int) -> "AsyncIterator[BaseCheckpointSaver[str]]":
-        saver = await asyncio.to_thread(_saver, self._settings, epoch)
+        saver = await asyncio.to_thread(_saver, self._settings, epoch, self._attempts)
         try:
             yield saver
         finally:
             saver.checkpoint_event_client.client.close()
 
 
-def _saver(settings: Settings, epoch: int) -> "FencedSaver":
+def _saver(settings: Settings, epoch: int, attempts: int) -> "FencedSaver":
     import boto3
     import botocore.session
     from botocore.config import Config
@@ -48,7 +49,7 @@ def _saver(settings: Settings, epoch: int) -> "FencedSaver":
         session = botocore.session.get_session()
         session.register_component("data_loader", LOADER)
         boto3.setup_default_session(botocore_session=session)
-    retries = {"retries": {"mode": "standard", "total_max_attempts": _ATTEMPTS}}
+    retries = {"retries": {"mode": "standard", "total_max_attempts": attempts}}
     with translated("opening the memory"):
         return FencedSaver(
             settings.memory_id,
