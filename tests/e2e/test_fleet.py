@@ -1,0 +1,111 @@
+"""One issue becomes a reviewed branch through real processes, whoever of them dies on the way."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Fleet, follow, git, until
+
+pytestmark = pytest.mark.e2e
+
+
+def whole(events: list[dict[str, Any]]) -> None:
+    """Dense, each task completed once, nothing after the end."""
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    facts = [event["fact"] for event in events if event.get("fact")]
+    assert facts == list(range(1, len(facts) + 1))
+    done = [event["task_id"] for event in events if event["type"] == "task_completed"]
+    assert done == ["greet", "note"]
+    assert events[-1]["type"] == "branch_pushed"
+    assert not [event for event in events if event["type"] == "events_missing"]
+
+
+def polite(fleet: Fleet, repository: Path, workflow_id: str) -> None:
+    """Completed, and the branch does what the plan said, in one commit a task."""
+    view = fleet.ends(workflow_id)
+    assert view.status == "completed", view
+    assert git(repository, "show", f"{view.branch}:greet.sh").endswith("echo 'Good day.'\n")
+    assert git(repository, "show", f"{view.branch}:notes.txt") == "polite now\n"
+    assert git(repository, "rev-list", "--count", f"main..{view.branch}").strip() == "2"
+    assert git(repository, "rev-parse", view.branch).strip() == view.commit
+    whole(fleet.events(workflow_id))
+
+
+def test_an_issue_becomes_a_branch_after_a_person_approved_the_plan(fleet: Fleet, repository: Path) -> None:
+    workflow_id = fleet.start(repository, auto_approve=False)
+    fleet.reaches(workflow_id, "blocked")
+    until(lambda: True if workflow_id not in fleet.sessions() else None, "no session runs while a person thinks")
+    fleet.approve(workflow_id)
+    polite(fleet, repository, workflow_id)
+    until(lambda: True if workflow_id not in fleet.sessions() else None, "no session is left when it has ended")
+
+
+def test_a_killed_runtime_resumes_in_the_middle_of_its_task(fleet: Fleet, repository: Path) -> None:
+    workflow_id = fleet.start(repository)
+    fleet.says(workflow_id, "tool_completed", tool="write_file")
+    fleet.kill_session(workflow_id)
+    polite(fleet, repository, workflow_id)
+    events = fleet.events(workflow_id)
+    assert [e["type"] for e in events].count("runtime_lost") == 1
+    assert sum(e["type"] == "tool_completed" and e["summary"].startswith("exit code 1") for e in events) == 1
+
+
+@pytest.mark.parametrize("part", ["dispatcher", "router", "api", "postgres", "emulator", "agentcore", "replay"])
+def test_a_killed_part_loses_nothing(fleet: Fleet, repository: Path, part: str) -> None:
+    workflow_id = fleet.start(repository)
+    fleet.says(workflow_id, "tool_completed", tool="write_file")
+    fleet.kill(part)
+    polite(fleet, repository, workflow_id)
+
+
+@pytest.mark.parametrize("part", ["dispatcher", "emulator"])
+def test_a_part_killed_as_soon_as_the_command_is_accepted_loses_nothing(
+    fleet: Fleet, repository: Path, part: str
+) -> None:
+    workflow_id = fleet.start(repository)
+    fleet.kill(part)
+    polite(fleet, repository, workflow_id)
+
+
+def test_a_follower_sees_every_event_once_across_a_restart_of_the_api(fleet: Fleet, repository: Path) -> None:
+    workflow_id = fleet.start(repository)
+    seen: list[int] = []
+
+    def watch() -> None:
+        for frame in follow(fleet.url, fleet.token, workflow_id, after=0):
+            if frame.sequence:
+                seen.append(frame.sequence)
+            if frame.type == "branch_pushed":
+                return
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    fleet.says(workflow_id, "task_started", task_id="greet")
+    fleet.kill("api")
+    polite(fleet, repository, workflow_id)
+    watching.join(30)
+    assert not watching.is_alive()
+    assert seen == list(range(1, len(fleet.events(workflow_id)) + 1))
+
+
+def test_a_cancelled_workflow_stays_cancelled_and_its_session_goes(fleet: Fleet, repository: Path) -> None:
+    workflow_id = fleet.start(repository)
+    fleet.says(workflow_id, "task_started", task_id="greet")
+    assert fleet.client.cancel(workflow_id, "changed my mind").status == "cancelled"
+    until(lambda: True if workflow_id not in fleet.sessions() else None, "the session is gone")
+    assert fleet.workflow(workflow_id).status == "cancelled"
+    assert "amelia/" not in git(repository, "branch", "--list", "amelia/*")
+
+
+def test_what_was_accepted_survives_a_fleet_that_goes_down_and_comes_up(fleet: Fleet, repository: Path) -> None:
+    waiting = fleet.start(repository, auto_approve=False)
+    fleet.reaches(waiting, "blocked")
+    running = fleet.start(repository)
+    fleet.says(running, "task_started", task_id="greet")
+    fleet.down()
+    fleet.up()
+    fleet.approve(waiting)
+    polite(fleet, repository, waiting)
+    polite(fleet, repository, running)
