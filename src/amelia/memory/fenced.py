@@ -91,13 +91,17 @@ class FencedSaver(AgentCoreMemorySaver):  # type: ignore[misc]
         return found
 
     def _adopt(self, config: RunnableConfig, found: CheckpointTuple) -> CheckpointTuple:
-        """The checkpoint goes last: until it is there, the writes copied before it belong to nothing."""
+        """The checkpoint goes last: until it is there, the writes copied before it belong to nothing.
+
+        An answer to an interrupt is not copied: this attempt has its own.
+        """
         mine = _under(config, self._epoch, found.checkpoint["id"])
-        for task_id, writes in groupby(found.pending_writes or (), key=lambda write: write[0]):
+        pending = [write for write in found.pending_writes or () if write[1] != RESUME]
+        for task_id, writes in groupby(pending, key=lambda write: write[0]):
             self.put_writes(mine, [(channel, value) for _, channel, value in writes], task_id)
         versions = found.checkpoint["channel_versions"]
         self.put_with_writes(_under(config, self._epoch), found.checkpoint, found.metadata, versions, ())
-        return found._replace(config=mine, parent_config=None)
+        return found._replace(config=mine, parent_config=None, pending_writes=pending)
 
     def _read(self, config: RunnableConfig, epoch: int, wanted: str | None = None) -> CheckpointTuple | None:
         """The newest is the one of the highest step: ids carry the clocks of the machines that wrote them."""
