@@ -150,12 +150,12 @@ class Watching:
         if self._viewer is None:
             self._begin()
         assert self._viewer is not None
-        self._viewer.wait()
+        if self._viewer.wait() != 0:
+            fail(f"amelia {' '.join(self._command)} exits with {self._viewer.returncode}")
 
     def _begin(self) -> None:
         sys.stdout.flush()
-        quiet = subprocess.DEVNULL if self._pauses else None
-        self._viewer = subprocess.Popen([*AMELIA, *self._command], env=ENVIRON, stdin=subprocess.DEVNULL, stderr=quiet)
+        self._viewer = subprocess.Popen([*AMELIA, *self._command], env=ENVIRON, stdin=subprocess.DEVNULL)
 
     def _end(self) -> None:
         if self._viewer and self._viewer.poll() is None:
