@@ -59,7 +59,7 @@ def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
         case e.AgentStarted():
             return f"{_who(event.agent, event.task_id)} starts" + _round(event.round)
         case e.AgentCompleted():
-            return f"{_who(event.agent, event.task_id)} is done" + _because(event.summary)
+            return f"{_who(event.agent, event.task_id)} is done"
         case e.TaskStarted():
             return f"task {event.task_id} starts: {event.title}" + _round(event.round)
         case e.TaskCompleted():

@@ -3,6 +3,8 @@
 import getpass
 import os
 from contextlib import ExitStack
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -25,12 +27,15 @@ from .views import View, view
 if TYPE_CHECKING:
     from .start import Asked
 
+_NEEDED = ("aiosqlite", "langgraph", "langgraph.checkpoint.sqlite")
 _GO_ON = "the same command goes on from here"
 
 
 def run(asked: "Asked") -> None:
     """Raises ``Refused`` when the packages of local mode are not installed."""
     try:
+        for name in _NEEDED:
+            _ = find_spec(name) or import_module(name)
         _run(asked)
     except ModuleNotFoundError as missing:
         if (missing.name or "").split(".")[0] in ("amelia", "amelia_cli"):

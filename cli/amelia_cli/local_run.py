@@ -2,11 +2,15 @@
 
 import asyncio
 
+import msgspec
+from msgspec.structs import replace
+
 from amelia.adapters.local.objects import FolderObjects
 from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.ids import derive_id, new_id
 from amelia.contract.plan import Plan
+from amelia.domain.consequences import policy_decision
 from amelia.domain.decide import decide
 from amelia.drivers.factory import create
 from amelia.errors import Unavailable
@@ -96,16 +100,17 @@ class LocalRun:
         row = self._record.row
         block = row.block
         assert block is not None
-        kind, feedback = "leave", ""
         if self._auto:
-            kind = "approve"
-        elif self._asks:
-            kind, feedback = ask(asyncio.run(self._plan()))
-        if kind == "leave":
+            approved = policy_decision(replace(row, auto_approve=True), now())
+            assert approved is not None
+            self._record.append(approved)
+            return True
+        choice, feedback = ask(asyncio.run(self._plan())) if self._asks else ("leave", "")
+        if choice == "leave":
             return False
         seen = {"id": new_id(), "workflow_id": row.id, "actor": self._person}
         seen |= {"block_id": block.event_id, "plan_sha256": block.plan_sha256}
-        order = c.ApproveWorkflow(**seen) if kind == "approve" else c.RejectWorkflow(**seen, feedback=feedback)
+        order = c.ApproveWorkflow(**seen) if choice == "approve" else c.RejectWorkflow(**seen, feedback=feedback)
         for event in decide(row, order, now()):
             self._record.append(event)
         return True
@@ -116,8 +121,6 @@ class LocalRun:
         if block.plan is not None:
             return block.plan
         assert block.plan_claim is not None
-        import msgspec
-
         return msgspec.json.decode(await self._objects.get(block.plan_claim), type=Plan)
 
     async def _deliver(self) -> None:

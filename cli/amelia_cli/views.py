@@ -1,5 +1,6 @@
 """Showing events as they come: live on a terminal, in lines elsewhere, as JSON for programs, or not at all."""
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -85,10 +86,10 @@ class LiveView(Silent):
         from rich.console import Console
         from rich.live import Live
 
+        self.seen = Seen()
+        self._began = time.monotonic()
         self._console = Console(no_color=not coloured(), highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=8, transient=True)
-        self._began = time.monotonic()
-        self.seen = Seen()
 
     def __enter__(self) -> View:
         self._live.start()
@@ -139,4 +140,4 @@ def view(output: str, *, silent: bool = False) -> View:
         return Silent()
     if output == "json":
         return JsonLines()
-    return LiveView() if click.get_text_stream("stdout").isatty() else Lines()
+    return LiveView() if sys.stdout.isatty() else Lines()

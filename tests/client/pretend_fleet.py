@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs
@@ -46,6 +46,8 @@ class PretendFleet:
         self.answers: list[tuple[int, bytes]] = []
         self.starts_as: dict[str, Any] = {"status": "pending"}
         self.url = ""
+        self.on_start: Callable[[str, StartRequest], None] = lambda workflow_id, asked: None
+        self.on_decision: Callable[[str, str], None] = lambda workflow_id, kind: None
 
     def add(self, **fields: Any) -> WorkflowView:
         view = new_view(**fields)
@@ -107,12 +109,6 @@ class PretendFleet:
             self.add(id=workflow_id, **started, **self.starts_as)
             self.on_start(workflow_id, asked)
         return 202, msgspec.json.encode(self.views[workflow_id])
-
-    def on_start(self, workflow_id: str, asked: StartRequest) -> None:
-        """For tests to fill."""
-
-    def on_decision(self, workflow_id: str, kind: str) -> None:
-        """For tests to fill."""
 
     def _list(self, query: dict[str, str]) -> bytes:
         found = [v for v in self.views.values() if query.get("status") in (None, v.status)]

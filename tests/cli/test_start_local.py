@@ -1,0 +1,115 @@
+"""``amelia start`` in this process: real agents, tools and git, a played model."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import AMELIA, Amelia
+
+CONVERSATION = """
+version: 1
+conversations:
+  - agent: architect
+    turns:
+      - call:
+          submit_plan:
+            summary: Round once.
+            tasks: [{id: round-once, title: Round once, description: At the end., dependencies: []}]
+  - agent: developer
+    task: round-once
+    turns:
+      - say: I change it.
+        latency: LATENCY
+        call: {edit_file: {path: total.py, old: round, new: int}}
+      - call: {finish_task: {summary: Rounds once.}}
+  - agent: reviewer
+    turns:
+      - call: {submit_review: {approved: true, summary: Good.}}
+"""
+
+
+@pytest.fixture
+def conversation(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AMELIA_DRIVER", "api:bedrock")
+    path = tmp_path / "conversation.yaml"
+    path.write_text(CONVERSATION.replace("LATENCY", "0"))
+    return path
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_an_issue_becomes_a_branch_with_the_approval_given_later(process: Amelia, conversation: Path) -> None:
+    start = ["start", "issue.md", "--replay", str(conversation)]
+    first = process(*start)
+    assert (first.code, "--auto-approve" in first.err) == (0, True), first.err
+    assert "the plan of 1 tasks waits for approval" in first.out
+
+    second = process(*start, "--auto-approve", "--wait", "--output", "json")
+    ended = json.loads(second.out)
+    assert (second.code, ended["status"], ended["attempt"]) == (0, "completed", 2), second.err
+    assert git("rev-parse", ended["branch"]) == ended["commit"]
+    assert git("show", f"{ended['branch']}:total.py") == "total = int"
+    assert git("status", "--porcelain") == ""
+
+    third = process(*start)
+    assert (third.code, "--new begins again" in third.err) == (0, True)
+    Path("issue.md").write_text("# Totals are still wrong\n")
+    changed = process(*start, "--wait")
+    assert (changed.code, changed.out) == (0, "blocked: the plan waits for approval\n")
+    Path("issue.md").write_text("# Totals are wrong again\n")
+    conflict = process(*start)
+    assert (conflict.code, "has changed since" in conflict.err) == (5, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_was_interrupted_goes_on_where_it_was(process: Amelia, conversation: Path, number: signal.Signals) -> None:
+    conversation.write_text(CONVERSATION.replace("LATENCY", "60"))
+    start = ["start", "issue.md", "--auto-approve", "--replay", str(conversation)]
+    running = subprocess.Popen(
+        [*AMELIA, *start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    assert running.stdout
+    for line in running.stdout:
+        if "developer (round-once) starts" in line:
+            break
+    locked = process(*start)
+    assert (locked.code, "another amelia start works on" in locked.err) == (5, True)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert (running.returncode, err) == (130, "interrupted; the same command goes on from here\n")
+
+    conversation.write_text(CONVERSATION.replace("LATENCY", "0"))
+    again = process(*start)
+    assert again.code == 0, again.err
+    assert "architect starts" not in again.out
+    assert "completed" in again.out
+    assert git("log", "--oneline", "main..amelia/" + again.out.split("branch   amelia/")[1].split()[0])
+
+
+@pytest.mark.usefixtures("repository")
+def test_no_model_says_how_to_get_one(amelia: Amelia) -> None:
+    ran = amelia("start", "issue.md")
+    assert (ran.code, "ANTHROPIC_API_KEY" in ran.err, len(ran.err.splitlines())) == (2, True, 1)
+
+
+def test_a_conversation_file_with_a_mistake_is_named(amelia: Amelia, conversation: Path) -> None:
+    for text in ("{", "version: 1\nconversations: [{agnt: x}]"):
+        conversation.write_text(text)
+        ran = amelia("start", "issue.md", "--replay", str(conversation))
+        assert (ran.code, conversation.name in ran.err, len(ran.err.splitlines())) == (2, True, 1), ran.err
+    ran = amelia("start", "issue.md", "--replay", "none.yaml")
+    assert (ran.code, "there is no conversation file none.yaml" in ran.err) == (2, True)
+
+
+def test_a_model_without_an_answer_fails_with_its_reason(process: Amelia, conversation: Path) -> None:
+    conversation.write_text(CONVERSATION.split("  - agent: developer")[0].replace("architect", "reviewer"))
+    ran = process("start", "issue.md", "--replay", str(conversation), "--wait")
+    assert ran.code in (1, 2, 7)
+    assert "architect" in ran.err + ran.out

@@ -1,0 +1,244 @@
+"""``amelia start --remote`` against a fleet."""
+
+import json
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from amelia.contract import events as e
+from amelia.contract.plan import plan_sha256
+from amelia.contract.views import StartRequest, WorkflowView
+
+from ..client.pretend_fleet import PLAN, PretendFleet
+from .conftest import AMELIA, Amelia
+
+pytestmark = pytest.mark.usefixtures("repository")
+
+
+def asked(fleet: PretendFleet) -> StartRequest:
+    body = next(body for method, path, body in fleet.requests if (method, path) == ("POST", "/api/v1/workflows"))
+    return msgspec.json.decode(body, type=StartRequest)
+
+
+def blocks(fleet: PretendFleet, workflow_id: str) -> None:
+    fleet.plans[workflow_id] = PLAN
+    fleet.change(workflow_id, status="blocked", block_id="b", plan_sha256=plan_sha256(PLAN))
+    fleet.say(workflow_id, e.WorkflowBlocked(id="b", workflow_id=workflow_id, plan_sha256="h", plan=PLAN))
+
+
+def ends(fleet: PretendFleet, workflow_id: str, status: str = "completed") -> None:
+    cause = "the tests fail"
+    fleet.change(workflow_id, status=status, commit="c" * 40, reason="" if status == "completed" else cause)
+    if status == "completed":
+        pushed = e.BranchPushed(id="p", workflow_id=workflow_id, branch="amelia/x", commit="c" * 40, repository="r")
+        fleet.say(workflow_id, pushed)
+    else:
+        fleet.say(workflow_id, e.WorkflowCompleted(id="e", workflow_id=workflow_id, result="failed", cause=cause))
+
+
+@pytest.fixture
+def working(fleet: PretendFleet) -> PretendFleet:
+    """Blocks at once; completes when approved, fails when rejected."""
+    fleet.on_start = lambda workflow_id, request: blocks(fleet, workflow_id)
+    fleet.on_decision = lambda workflow_id, kind: ends(
+        fleet, workflow_id, "completed" if kind == "approve" else "failed"
+    )
+    return fleet
+
+
+def test_detached_prints_the_id_and_nothing_else(amelia: Amelia, fleet: PretendFleet, repository: Path) -> None:
+    ran = amelia("start", "issue.md", "--remote", "--detach")
+    assert ran.code == 0
+    assert ran.out.split() == list(fleet.views)
+    request = asked(fleet)
+    assert (request.issue.id, request.issue.title, request.issue.body) == ("issue", "Totals are wrong", "By a cent.")
+    assert request.repository == f"file://{repository}"
+    assert not request.auto_approve
+
+
+def test_the_same_key_starts_one_workflow(amelia: Amelia, fleet: PretendFleet) -> None:
+    ids = {amelia("start", "issue.md", "--remote", "--detach", "--idempotency-key", "k").out for _ in range(2)}
+    assert len(ids) == len(fleet.views) == 1
+
+
+def test_options_and_profile_travel_with_the_request(amelia: Amelia, fleet: PretendFleet) -> None:
+    Path("settings.amelia.yaml").write_text(
+        "active_profile: prod\nprofiles:\n  prod: {driver: 'api:bedrock', model: m, max_iterations: 2}\n"
+    )
+    words = ["--title", "Too slow", "--base", "main", "--auto-approve", "--repo", "https://example.com/x.git"]
+    ran = amelia("start", "PROJ-7", "--remote", "--detach", "--output", "json", *words)
+    assert msgspec.json.decode(ran.out, type=WorkflowView).id in fleet.views
+    request = asked(fleet)
+    assert (request.issue.id, request.issue.title, request.issue.body) == ("PROJ-7", "Too slow", "")
+    assert (request.base, request.repository, request.auto_approve) == ("main", "https://example.com/x.git", True)
+    assert (request.profile.name, request.profile.driver, request.profile.max_iterations) == ("prod", "api:bedrock", 2)
+
+
+def test_following_without_a_terminal_says_how_to_approve_and_stays(amelia: Amelia, working: PretendFleet) -> None:
+    def approve() -> None:
+        while not (blocked := [v.id for v in working.views.values() if v.status == "blocked"]):
+            done.wait(0.05)
+        done.wait(0.3)
+        assert amelia_elsewhere("workflows", "approve", blocked[0]).returncode == 0
+
+    done = threading.Event()
+    approving = threading.Thread(target=approve)
+    approving.start()
+    ran = amelia("start", "issue.md", "--remote")
+    approving.join()
+    assert ran.code == 0
+    assert "then amelia workflows approve wf-" in ran.err
+    assert "completed" in ran.out
+
+
+def amelia_elsewhere(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([*AMELIA, *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_waiting_is_silent_and_fails_with_the_workflow(amelia: Amelia, fleet: PretendFleet) -> None:
+    fleet.on_start = lambda workflow_id, request: ends(fleet, workflow_id, "failed")
+    ran = amelia("start", "issue.md", "--remote", "--wait")
+    assert (ran.code, ran.out) == (1, "failed: the tests fail\n")
+
+
+def test_events_come_as_lines_for_programs_and_the_end_as_the_last(amelia: Amelia, fleet: PretendFleet) -> None:
+    fleet.on_start = lambda workflow_id, request: ends(fleet, workflow_id)
+    ran = amelia("start", "issue.md", "--remote", "--output", "json")
+    event, last = map(json.loads, ran.out.splitlines())
+    assert (event["type"], event["sequence"]) == ("branch_pushed", 1)
+    assert (last["type"], last["workflow"]["status"]) == ("workflow", "completed")
+
+
+def answering(arguments: list[str], answers: dict[str, str]) -> tuple[int, str]:
+    """Runs on a terminal and types each answer once its question is there."""
+    ours, theirs = os.openpty()
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen([*AMELIA, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as ran:
+        os.close(theirs)
+        seen, waiting = "", dict(answers)
+        while True:
+            try:
+                seen += os.read(ours, 4096).decode(errors="replace")
+            except OSError:
+                break
+            for question in [q for q in waiting if q in seen]:
+                os.write(ours, waiting.pop(question).encode() + b"\n")
+        code = ran.wait()
+    os.close(ours)
+    assert not waiting, seen
+    assert "Traceback" not in seen
+    return code, seen
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "end"),
+    [
+        ({"Approve this plan?": "a"}, 0, "completed"),
+        ({"Approve this plan?": "r", "What is wrong": "too large"}, 1, "failed"),
+        ({"Approve this plan?": "q"}, 0, "amelia workflows approve"),
+    ],
+)
+def test_on_a_terminal_the_plan_is_shown_and_asked_about(
+    working: PretendFleet, answers: dict[str, str], code: int, end: str
+) -> None:
+    ended, seen = answering(["start", "issue.md", "--remote"], answers)
+    assert "Round the total" in seen
+    assert (ended, end in seen) == (code, True), seen
+    if "What is wrong" in answers:
+        assert working.decisions[0].feedback == "too large"
+
+
+def test_auto_approved_nobody_is_asked(working: PretendFleet) -> None:
+    def decide(workflow_id: str, request: StartRequest) -> None:
+        blocks(working, workflow_id)
+        ends(working, workflow_id)
+
+    working.on_start = decide
+    code, seen = answering(["start", "issue.md", "--remote", "--auto-approve"], {})
+    assert (code, "Approve this plan?" in seen) == (0, False)
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nobody.md"], 2, "there is no file nobody.md"),
+        (["PROJ-9"], 4, "nobody knows the issue 'PROJ-9'; give the path of a Markdown file, or --title"),
+        ([""], 2, "the issue has no name"),
+        (["."], 2, "is a directory"),
+        (["empty.md"], 2, "has no heading"),
+        (["binary.md"], 2, "is not UTF-8 text"),
+        (["large.md"], 2, "at most 200000"),
+        (["X", "--description-file", "empty.md"], 2, "give the issue's title with --title"),
+        (["X", "--title", "t", "--description-file", "none.md"], 2, "none.md cannot be read"),
+        (["issue.md", "--repo", "nowhere"], 2, "there is no folder"),
+        (["issue.md", "--repo", "/"], 2, "not in a git repository"),
+        (["issue.md", "--repo", "ftp://x/y"], 2, "no address of a repository"),
+        (["issue.md", "--repo", "https://me:secret@example.com/x"], 2, "--repo holds a password"),
+        (["issue.md", "--base", "mian"], 2, "there is no branch 'mian' in"),
+        (["issue.md", "--profile", "prd"], 2, "did you mean 'prod'?"),
+        (["issue.md", "--settings", "none.yaml"], 2, "there is no settings file none.yaml"),
+        (["issue.md", "--settings", "broken.yaml"], 2, "broken.yaml:3 is not YAML"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_started_is_told_in_one_sentence(
+    amelia: Amelia, arguments: list[str], code: int, sentence: str
+) -> None:
+    Path("empty.md").write_text("no heading\n")
+    Path("binary.md").write_bytes(b"# a\xff\xfe")
+    Path("large.md").write_text("# a\n" + "x" * 200_001)
+    Path("settings.amelia.yaml").write_text("profiles: {prod: {}}")
+    Path("broken.yaml").write_text("profiles:\n  a: [\n")
+    ran = amelia("start", *arguments, "--remote", "--detach")
+    assert (ran.code, ran.out) == (code, ""), ran.err
+    assert sentence in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert "secret" not in ran.err
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_directory_without_a_repository_says_so(
+    amelia: Amelia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = amelia("start", "here/issue.md", "--remote")
+    assert (ran.code, "not in a git repository" in ran.err) == (2, True)
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_repository_without_a_commit_says_so(amelia: Amelia, tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path / "fresh")], check=True)
+    ran = amelia("start", "issue.md", "--remote", "--repo", str(tmp_path / "fresh"))
+    assert (ran.code, "no commit yet" in ran.err) == (2, True)
+
+
+def test_a_fleet_elsewhere_is_given_the_origin(repository: Path) -> None:
+    from amelia.errors import Refused
+    from amelia_cli.repository import reachable
+
+    with pytest.raises(Refused, match="cannot see"):
+        reachable("", "", "https://amelia.example.com")
+    subprocess.run(["git", "remote", "add", "origin", "git@example.com:shop.git"], check=True)
+    assert reachable("", "", "https://amelia.example.com") == "git@example.com:shop.git"
+    assert reachable("", "", "http://127.0.0.1:8420") == f"file://{repository}"
+
+
+def test_changes_that_are_not_committed_are_pointed_out(amelia: Amelia, fleet: PretendFleet) -> None:
+    Path("total.py").write_text("changed\n")
+    assert "not part of it" in amelia("start", "issue.md", "--remote", "--detach").err
+    assert fleet.views
+
+
+def test_an_issue_of_the_profile_s_directory_goes_by_its_name(amelia: Amelia, fleet: PretendFleet) -> None:
+    Path("settings.amelia.yaml").write_text("profiles: {default: {tracker: file, issues: docs}}")
+    Path("docs").mkdir()
+    Path("docs/wrong-total.md").write_text("# T\n")
+    assert amelia("start", "wrong-total", "--remote", "--detach").code == 0
+    assert asked(fleet).issue.title == "T"
+    ran = amelia("start", "wrong-totl", "--remote", "--detach")
+    assert (ran.code, "did you mean 'wrong-total'?" in ran.err) == (4, True)

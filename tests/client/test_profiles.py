@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from amelia.contract.workflow import Profile
+from amelia.errors import Refused
+from amelia.profiles import Chosen, choose, find
+
+WHOLE = """
+active_profile: laptop
+profiles:
+  laptop:
+    driver: "api:anthropic"
+    model: claude
+    tracker: file
+    issues: docs/issues
+    max_iterations: 5
+    auto_approve: true
+  prod:
+    driver: "api:bedrock"
+    strategy: single
+    cloud:
+      region: us-east-1
+      control_plane_url: https://amelia.example.com
+      auto_approve: false
+  empty:
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "settings.amelia.yaml"
+    path.write_text(WHOLE)
+    return path
+
+
+def test_the_active_profile_is_taken_and_becomes_the_contract_s(file: Path) -> None:
+    chosen = choose(file)
+    assert chosen.profile == Profile(
+        name="laptop", driver="api:anthropic", model="claude", max_iterations=5, auto_approve=True
+    )
+    assert chosen.settings.issues == str(file.parent / "docs/issues")
+
+
+def test_a_named_profile_goes_before_the_active(file: Path) -> None:
+    assert choose(file, "prod").settings.cloud.control_plane_url == "https://amelia.example.com"
+    assert choose(file, "empty").profile == Profile(name="empty")
+
+
+def test_without_a_file_there_is_the_built_in_default(tmp_path: Path) -> None:
+    assert choose(None) == choose(None, "default") == Chosen()
+    with pytest.raises(Refused, match="no profile 'prod'"):
+        choose(None, "prod")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "profiles:\n", "profiles: {}\n", "profiles: {other: {}}\n"])
+def test_a_file_without_an_active_profile_leaves_the_default(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert choose(file).profile == Profile()
+
+
+def test_the_file_is_searched_upwards_unless_it_is_named(file: Path, tmp_path: Path) -> None:
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    assert find(deep, {}) == file
+    other = tmp_path / "other.yaml"
+    other.write_text("")
+    assert find(deep, {"AMELIA_SETTINGS": str(other)}) == other
+    assert find(tmp_path, {}, Path("other.yaml")) == other
+    with pytest.raises(Refused, match=r"no settings file none\.yaml"):
+        find(deep, {}, Path("none.yaml"))
+
+
+def test_a_misspelt_profile_names_the_file_and_the_nearest(file: Path) -> None:
+    with pytest.raises(Refused, match=rf"no profile 'prd' in {file}; did you mean 'prod'\?"):
+        choose(file, "prd")
+    with pytest.raises(Refused, match="it has empty, laptop, prod"):
+        choose(file, "xyzzy")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("active_profile: x\nprofiles: {y: {}}", "named by its active_profile; it has y"),
+        ("profles:\n  a: {}", ":1: unknown key 'profles' in the file; did you mean 'profiles'?"),
+        ("profiles:\n  a:\n    modle: x", ":3: unknown key 'modle' in profile 'a'; did you mean 'model'?"),
+        ("profiles:\n  a:\n    cloud:\n      regoin: x", ":4: unknown key 'regoin' in cloud; did you mean 'region'?"),
+        ("profiles:\n  a:\n    qqq: x", ":3: unknown key 'qqq' in profile 'a'; known are driver"),
+        ("profiles:\n  a:\n    driver: api:bedrok", ":3: driver: 'api:bedrok' does not fit"),
+        ("profiles:\n  a:\n    driver: api:bedrok", "did you mean 'api:bedrock'?"),
+        ("profiles:\n  a:\n    max_iterations: 0", ":3: max_iterations: 0 does not fit"),
+        ("profiles:\n  a:\n    max_iterations: many", ":3: max_iterations: 'many' does not fit"),
+        ("profiles:\n  a:\n    auto_approve: 'yes'", ":3: auto_approve: 'yes' does not fit"),
+        ("profiles:\n  a:\n    tracker: github", ":3: tracker: 'github' does not fit"),
+        ("profiles:\n  a:\n    cloud: {control_plane_url: amelia.example.com}", ":3: control_plane_url:"),
+        ("profiles:\n  a:\n    cloud: here", ":3: cloud must be keys and values"),
+        ("profiles:\n  a: [1]", ":2: profile 'a' must be keys and values"),
+        ("profiles: [a]", ":1: profiles must be keys and values"),
+        ("- a", ":1: the file must be keys and values"),
+        ("profiles:\n  a: {}\n  a: {}", ":3: 'a' is there twice in profiles"),
+        ("profiles:\n\ta: {}", ":2 is not YAML"),
+        ("profiles: [", " is not YAML"),
+        ("profiles: *nobody", ":1 is not YAML"),
+        ("a: b\n---\nc: d", ":2 is not YAML"),
+        ("profiles: !!python/object:os.system {}", ":1 is not YAML"),
+        ("[" * 5000, " is not YAML"),
+        ("a: \x00", " is not YAML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_what_would_be_right(file: Path, text: str, sentence: str) -> None:
+    file.write_text(text)
+    with pytest.raises(Refused) as caught:
+        choose(file, "")
+    assert sentence in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
