@@ -17,7 +17,7 @@ def alive(pid: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("turns", [*range(12), 40])
+@pytest.mark.parametrize("turns", [0, 2, 4, 6, 7, 8, 40])
 async def test_a_start_that_is_cancelled_leaves_no_grandchild(tmp_path: Path, turns: int) -> None:
     pids = tmp_path / "pids"
     command = ["/bin/sh", "-c", f"sleep 300 & echo $! $$ > {pids}; wait"]
