@@ -1,9 +1,9 @@
 """What handlers ask for by name; given once, in ``app.create_app``, so there is nothing to validate per request."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from litestar.params import Dependency
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from amelia.ports import agents, journal
 
@@ -18,8 +18,8 @@ class Caller:
     team: str
 
 
-Journal = Annotated[journal.Journal, Dependency(skip_validation=True)]
-ObjectStore = Annotated[agents.ObjectStore, Dependency(skip_validation=True)]
-Broadcaster = Annotated[broadcaster.Broadcaster, Dependency(skip_validation=True)]
-TheCaller = Annotated[Caller, Dependency(skip_validation=True)]
-AllowFile = Annotated[bool, Dependency(skip_validation=True)]
+Journal = NamedDependency[SkipValidation[journal.Journal]]
+ObjectStore = NamedDependency[SkipValidation[agents.ObjectStore]]
+Broadcaster = NamedDependency[SkipValidation[broadcaster.Broadcaster]]
+TheCaller = NamedDependency[SkipValidation[Caller]]
+AllowFile = NamedDependency[SkipValidation[bool]]

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Request, WebSocket, get, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
+from litestar.params import FromPath, FromQuery
 from litestar.response import Response, Stream
 
 from amelia.contract.views import CaughtUp, Ping
@@ -26,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 
 @websocket("/workflows/{workflow_id:str}/events")
 async def watch(
-    socket: "WebSocket[object, object, State]", workflow_id: str, journal: Journal, broadcaster: Broadcaster
+    socket: "WebSocket[object, object, State]", workflow_id: FromPath[str], journal: Journal, broadcaster: Broadcaster
 ) -> None:
     """Every event above ``after``, in order, then live. With ``batch=1`` a frame may be an array of events.
 
@@ -91,10 +92,10 @@ async def _until_gone(socket: "WebSocket[object, object, State]") -> None:
 @get("/workflows/{workflow_id:str}/events", media_type="text/event-stream")
 async def events(
     request: "Request[object, object, State]",
-    workflow_id: str,
+    workflow_id: FromPath[str],
     journal: Journal,
     broadcaster: Broadcaster,
-    after: int = 0,
+    after: FromQuery[int] = 0,
 ) -> Response[bytes] | Stream:
     """Server-sent events, for ``curl -N``; a page of at most 1,000 as a JSON array for who accepts only JSON."""
     if after < 0:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, delete, get, post
-from litestar.params import Body, Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Response
 
 from amelia.contract import commands as c
@@ -19,7 +19,7 @@ from amelia.workspace.address import check_branch, check_url
 from .depends import AllowFile, Caller, Journal, ObjectStore, TheCaller
 from .present import cursor, read_cursor, usage_view, workflow_view
 
-IdempotencyKey = Annotated[str, Parameter(header="Idempotency-Key", required=False, max_length=200)]
+IdempotencyKey = Annotated[str, HeaderParameter(name="Idempotency-Key", required=False, max_length=200)]
 _MOST = 200
 
 
@@ -30,7 +30,7 @@ class Workflows(Controller):
     @post(status_code=202)
     async def start(
         self,
-        data: Annotated[StartRequest, Body()],
+        data: JSONBody[StartRequest],
         journal: Journal,
         caller: TheCaller,
         allow_file: AllowFile,
@@ -62,9 +62,9 @@ class Workflows(Controller):
     async def index(
         self,
         journal: Journal,
-        status: str = "",
-        limit: Annotated[int, Parameter(ge=1, le=_MOST)] = 50,
-        after: Annotated[str, Parameter(query="cursor", required=False)] = "",
+        status: FromQuery[str] = "",
+        limit: Annotated[int, QueryParameter(ge=1, le=_MOST)] = 50,
+        after: Annotated[str, QueryParameter(name="cursor", required=False)] = "",
     ) -> WorkflowPage:
         rows = await journal.page(status=status, before=read_cursor(after), limit=limit + 1)
         shown = rows[:limit]
@@ -72,11 +72,11 @@ class Workflows(Controller):
         return WorkflowPage(items=tuple(map(workflow_view, shown)), next=following)
 
     @get("/{workflow_id:str}")
-    async def show(self, workflow_id: str, journal: Journal) -> WorkflowView:
+    async def show(self, workflow_id: FromPath[str], journal: Journal) -> WorkflowView:
         return workflow_view(await _row(journal, workflow_id))
 
     @get("/{workflow_id:str}/plan")
-    async def plan(self, workflow_id: str, journal: Journal, objects: ObjectStore) -> PlanView:
+    async def plan(self, workflow_id: FromPath[str], journal: Journal, objects: ObjectStore) -> PlanView:
         w = (await _row(journal, workflow_id)).workflow
         if w.block is None:
             raise NotFound(f"{workflow_id} is {w.status} and has no plan yet; its events show when it has")
@@ -93,21 +93,21 @@ class Workflows(Controller):
         )
 
     @get("/{workflow_id:str}/diff", media_type="text/x-diff")
-    async def diff(self, workflow_id: str, journal: Journal, objects: ObjectStore) -> Response[bytes]:
+    async def diff(self, workflow_id: FromPath[str], journal: Journal, objects: ObjectStore) -> Response[bytes]:
         w = (await _row(journal, workflow_id)).workflow
         if w.handed_in is None or w.handed_in.diff is None:
             raise NotFound(f"{workflow_id} is {w.status} and has handed in no work yet")
         return Response(await objects.get(w.handed_in.diff), media_type="text/x-diff; charset=utf-8")
 
     @get("/{workflow_id:str}/usage")
-    async def usage(self, workflow_id: str, journal: Journal) -> UsageView:
+    async def usage(self, workflow_id: FromPath[str], journal: Journal) -> UsageView:
         return usage_view(await _row(journal, workflow_id))
 
     @post("/{workflow_id:str}/approve", status_code=200)
     async def approve(
         self,
-        workflow_id: str,
-        data: DecisionRequest,
+        workflow_id: FromPath[str],
+        data: JSONBody[DecisionRequest],
         journal: Journal,
         caller: TheCaller,
         idempotency_key: IdempotencyKey = "",
@@ -125,8 +125,8 @@ class Workflows(Controller):
     @post("/{workflow_id:str}/reject", status_code=200)
     async def reject(
         self,
-        workflow_id: str,
-        data: DecisionRequest,
+        workflow_id: FromPath[str],
+        data: JSONBody[DecisionRequest],
         journal: Journal,
         caller: TheCaller,
         idempotency_key: IdempotencyKey = "",
@@ -144,10 +144,10 @@ class Workflows(Controller):
     @delete("/{workflow_id:str}", status_code=200)
     async def cancel(
         self,
-        workflow_id: str,
+        workflow_id: FromPath[str],
         journal: Journal,
         caller: TheCaller,
-        reason: Annotated[str, Parameter(max_length=2000)] = "",
+        reason: Annotated[str, QueryParameter(max_length=2000)] = "",
         idempotency_key: IdempotencyKey = "",
     ) -> WorkflowView:
         """Has effect at once, in the journal; the session is stopped behind it."""
