@@ -13,14 +13,14 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
 
 from amelia.errors import AmeliaError
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
 
-from . import health, problems, stream
-from .auth import TokenMiddleware
+from . import auth, health, problems, stream
 from .broadcaster import Broadcaster
 from .depends import Caller
 from .workflows import Workflows
@@ -56,7 +56,7 @@ def create_app(
             "caller": always(caller),
             "allow_file": always(allow_file),
         },
-        middleware=[TokenMiddleware(token)],
+        middleware=[auth.TokenMiddleware(token)],
         exception_handlers={
             AmeliaError: problems.of_ours,
             HTTPException: problems.of_the_framework,
@@ -82,6 +82,11 @@ def openapi() -> OpenAPIConfig:
         version=version("amelia"),
         path=f"{_PREFIX}/schema",
         render_plugins=[page, JsonRenderPlugin(path="/openapi.json")],
+        components=Components(
+            security_schemes={"token": SecurityScheme(type="http", scheme="bearer", description=auth.HOW)}
+        ),
+        security=[{"token": []}],
+        use_handler_docstrings=True,
     )
 
 

@@ -13,7 +13,7 @@ from amelia.errors import Unauthorised
 
 COOKIE = "amelia_token"
 _OPEN = ("/api/v1/health/",)
-_HOW = "send the token as 'Authorization: Bearer …'; on a laptop it is in the file 'token' of the state directory"
+HOW = "send the token as 'Authorization: Bearer …'; on a laptop it is in the file 'token' of the state directory"
 
 
 class TokenMiddleware(ASGIMiddleware):
@@ -39,7 +39,7 @@ class TokenMiddleware(ASGIMiddleware):
             await next_app(scope, receive, _remembering(send, given))
         else:
             known = "this token is not the fleet's" if given or "authorization" in headers else "no token was sent"
-            raise Unauthorised(f"{known}; {_HOW}")
+            raise Unauthorised(f"{known}; {HOW}")
 
     def _is_right(self, given: str) -> bool:
         return bool(given) and hmac.compare_digest(given.encode("utf-8", "replace"), self._token)

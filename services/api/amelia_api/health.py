@@ -11,12 +11,12 @@ from amelia.errors import Unavailable
 from .depends import Journal
 
 
-@get("/health/live")
+@get("/health/live", security=[{}])
 async def live() -> Health:
     return Health(status="ok")
 
 
-@get("/health/ready")
+@get("/health/ready", security=[{}])
 async def ready(journal: Journal) -> Response[Health]:
     """503 while the journal does not answer within two seconds."""
     try:

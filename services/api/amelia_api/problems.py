@@ -6,6 +6,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.openapi import ResponseSpec
 
 from amelia.contract.views import Problem
 from amelia.errors import AmeliaError, Conflict, Malformed, NotFound, Refused, Unauthorised, Unavailable
@@ -20,6 +21,17 @@ _KINDS: tuple[tuple[type[AmeliaError], int, str], ...] = (
     (Malformed, 400, "Malformed"),
     (Unavailable, 503, "Unavailable"),
 )
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """For a route's documentation: what it may answer instead."""
+    titles = {status: title for _, status, title in _KINDS} | _TITLES
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=titles[status], media_type=MEDIA_TYPE)
+        for status in statuses
+    }
 
 
 def of_ours(request: "Request[object, object, State]", error: AmeliaError) -> Response[bytes]:
@@ -67,4 +79,4 @@ def _answer(
         type=f"urn:amelia:problem:{slug}", title=title, status=status, detail=detail, instance=request.url.path
     )
     body = msgspec.json.encode(problem)
-    return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)

@@ -17,6 +17,7 @@ from amelia.errors import NotFound, Refused
 
 from .broadcaster import Numbered, TooSlow, frame
 from .depends import Broadcaster, Journal
+from .problems import answers
 
 IDLE_SECONDS = 15.0
 NOT_FOUND, BAD_REQUEST, TOO_SLOW = 4404, 4400, 4408
@@ -89,7 +90,11 @@ async def _until_gone(socket: "WebSocket[object, object, State]") -> None:
             await socket.receive_data(mode="text")
 
 
-@get("/workflows/{workflow_id:str}/events", media_type="text/event-stream")
+@get(
+    "/workflows/{workflow_id:str}/events",
+    media_type="text/event-stream",
+    responses=answers(400, 401, 404, 422, 503),
+)
 async def events(
     request: "Request[object, object, State]",
     workflow_id: FromPath[str],

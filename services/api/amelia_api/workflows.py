@@ -18,16 +18,19 @@ from amelia.workspace.address import check_branch, check_url
 
 from .depends import AllowFile, Caller, Journal, ObjectStore, TheCaller
 from .present import cursor, read_cursor, usage_view, workflow_view
+from .problems import answers
 
 IdempotencyKey = Annotated[str, HeaderParameter(name="Idempotency-Key", required=False, max_length=200)]
 _MOST = 200
+_OF_ONE = answers(400, 401, 404, 503)
+_TO_ONE = answers(400, 401, 404, 409, 422, 503)
 
 
 class Workflows(Controller):
     path = "/workflows"
     tags = ("workflows",)
 
-    @post(status_code=202)
+    @post(status_code=202, responses=answers(400, 401, 413, 422, 503))
     async def start(
         self,
         data: JSONBody[StartRequest],
@@ -58,7 +61,7 @@ class Workflows(Controller):
         )
         return workflow_view((await journal.execute(command, _fingerprint(data))).row)
 
-    @get()
+    @get(responses=answers(400, 401, 422, 503))
     async def index(
         self,
         journal: Journal,
@@ -71,11 +74,11 @@ class Workflows(Controller):
         following = cursor(shown[-1]) if len(rows) > limit else ""
         return WorkflowPage(items=tuple(map(workflow_view, shown)), next=following)
 
-    @get("/{workflow_id:str}")
+    @get("/{workflow_id:str}", responses=_OF_ONE)
     async def show(self, workflow_id: FromPath[str], journal: Journal) -> WorkflowView:
         return workflow_view(await _row(journal, workflow_id))
 
-    @get("/{workflow_id:str}/plan")
+    @get("/{workflow_id:str}/plan", responses=_OF_ONE)
     async def plan(self, workflow_id: FromPath[str], journal: Journal, objects: ObjectStore) -> PlanView:
         w = (await _row(journal, workflow_id)).workflow
         if w.block is None:
@@ -92,18 +95,18 @@ class Workflows(Controller):
             decision=w.decision,
         )
 
-    @get("/{workflow_id:str}/diff", media_type="text/x-diff")
+    @get("/{workflow_id:str}/diff", responses=_OF_ONE, media_type="text/x-diff")
     async def diff(self, workflow_id: FromPath[str], journal: Journal, objects: ObjectStore) -> Response[bytes]:
         w = (await _row(journal, workflow_id)).workflow
         if w.handed_in is None or w.handed_in.diff is None:
             raise NotFound(f"{workflow_id} is {w.status} and has handed in no work yet")
         return Response(await objects.get(w.handed_in.diff), media_type="text/x-diff; charset=utf-8")
 
-    @get("/{workflow_id:str}/usage")
+    @get("/{workflow_id:str}/usage", responses=_OF_ONE)
     async def usage(self, workflow_id: FromPath[str], journal: Journal) -> UsageView:
         return usage_view(await _row(journal, workflow_id))
 
-    @post("/{workflow_id:str}/approve", status_code=200)
+    @post("/{workflow_id:str}/approve", status_code=200, responses=_TO_ONE)
     async def approve(
         self,
         workflow_id: FromPath[str],
@@ -122,7 +125,7 @@ class Workflows(Controller):
         )
         return workflow_view((await journal.execute(command, _fingerprint(data))).row)
 
-    @post("/{workflow_id:str}/reject", status_code=200)
+    @post("/{workflow_id:str}/reject", status_code=200, responses=_TO_ONE)
     async def reject(
         self,
         workflow_id: FromPath[str],
@@ -141,7 +144,7 @@ class Workflows(Controller):
         )
         return workflow_view((await journal.execute(command, _fingerprint(data))).row)
 
-    @delete("/{workflow_id:str}", status_code=200)
+    @delete("/{workflow_id:str}", status_code=200, responses=_TO_ONE)
     async def cancel(
         self,
         workflow_id: FromPath[str],
