@@ -6,7 +6,7 @@ from ..contract import commands as c
 from ..contract import events as e
 from ..contract.envelope import Event
 from ..contract.ids import derive_id
-from .workflow import Workflow
+from .workflow import Workflow, lost_in_a_row
 
 CONTROL_PLANE = "amelia"
 """The actor of commands that nobody but the control plane itself gave."""
@@ -51,8 +51,7 @@ def policy_decision(workflow: Workflow, now: str) -> e.WorkflowApproved | None:
 
 def lost(workflow: Workflow, cause: str, max_attempts: int) -> e.RuntimeLost:
     """The end of the open attempt. Only attempts in a row that brought no new fact count towards the limit."""
-    in_a_row = 1 if workflow.fact > workflow.fact_at_open else workflow.lost + 1
-    final = in_a_row >= max_attempts
+    final = lost_in_a_row(workflow) >= max_attempts
     said = f"attempt {workflow.epoch} was lost: {cause}"
     return e.RuntimeLost(
         id=derive_id(workflow.id, f"lost/{workflow.epoch}"),

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from ..contract import events as e
 from ..contract.envelope import Event
 from ..contract.ids import derive_id
-from .workflow import Workflow, evolve
+from .workflow import Workflow, evolve, spending
 
 Place = Literal["admit", "early", "duplicate", "stale", "late"]
 
@@ -30,8 +29,12 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def place(workflow: Workflow, event: Event) -> Place:
-    """Where one event belongs, as the workflow stands."""
-    if event.attempt != workflow.epoch or workflow.ended:
+    """Where one event belongs, as the workflow stands.
+
+    A fact of an attempt that was lost or parked is left for the next attempt to say: admitted now, its number would be
+    taken although the status does not allow its meaning.
+    """
+    if event.attempt != workflow.epoch or workflow.ended or (event.fact and workflow.status == "pending"):
         return "stale"
     if event.fact:
         return _by_number(event.fact, workflow.fact)
@@ -81,10 +84,7 @@ def counted_though_stale(workflow: Workflow, event: Event) -> Workflow:
     """What an older attempt says about the world still counts: the tokens it spent were spent."""
     if not isinstance(event, e.TokensUsed) or event.attempt > workflow.epoch:
         return workflow
-    known = workflow.spent.get(event.attempt)
-    if known is not None and known.cost_microdollars >= event.used.cost_microdollars:
-        return workflow
-    return replace(workflow, spent={**workflow.spent, event.attempt: event.used})
+    return spending(workflow, event)
 
 
 def gap(workflow: Workflow, waiting: Sequence[Event]) -> e.EventsMissing | None:

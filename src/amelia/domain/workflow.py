@@ -167,7 +167,8 @@ def submitted(event: e.WorkflowSubmitted) -> Workflow:
 def evolve(workflow: Workflow, event: Event) -> Workflow:
     """The workflow after the event: one step further in ``sequence``, and changed as far as the table allows.
 
-    An event of an unknown type, or one the status does not allow, only takes its place in the order.
+    An event of an unknown type, or one the status does not allow, only takes its place in the order; but tokens that
+    were spent are counted whatever the status.
     """
     counted = replace(
         workflow,
@@ -175,7 +176,16 @@ def evolve(workflow: Workflow, event: Event) -> Workflow:
         fact=max(workflow.fact, event.fact),
         ordinal=max(workflow.ordinal, event.ordinal) if event.attempt == workflow.epoch else workflow.ordinal,
     )
+    if isinstance(event, e.TokensUsed):
+        return spending(counted, event)
     return _fold(counted, event) if allows(workflow, event) else counted  # type: ignore[arg-type]
+
+
+def spending(workflow: Workflow, event: e.TokensUsed) -> Workflow:
+    """What an attempt says it spent so far. An older word of the same attempt never makes it less."""
+    known = workflow.spent.get(event.attempt, Money())
+    highest = Money(**{name: max(getattr(known, name), getattr(event.used, name)) for name in Money.__struct_fields__})
+    return replace(workflow, spent={**workflow.spent, event.attempt: highest})
 
 
 def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
@@ -196,7 +206,7 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             status: Status = "approved" if w.status == "approved" else "pending"
             return replace(_closed(w), status=status, phase="", reason=event.reason, parked_until=event.until)
         case e.RuntimeLost():
-            lost = 1 if w.fact > w.fact_at_open else w.lost + 1
+            lost = lost_in_a_row(w)
             if event.final:
                 return _failed(replace(w, lost=lost), event.cause)
             return replace(_closed(w), status="pending", phase="", lost=lost, reason=event.cause)
@@ -243,8 +253,6 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             return replace(w, phase="planning")
         case e.AgentStarted():
             return replace(w, phase=_PHASE_OF.get(event.agent, w.phase))
-        case e.TokensUsed():
-            return replace(w, spent={**w.spent, event.attempt: event.used})
         case e.WorkHandedIn():
             handed_in = HandedIn(
                 bundle=event.bundle,
@@ -266,6 +274,7 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             | e.TaskStarted()
             | e.TaskCompleted()
             | e.ReviewCompleted()
+            | e.TokensUsed()
             | e.ArtifactStored()
             | e.AgentMessage()
             | e.ToolCalled()
@@ -284,6 +293,11 @@ def _closed(w: Workflow) -> Workflow:
 
 def _failed(w: Workflow, cause: str) -> Workflow:
     return replace(_closed(w), status="failed", phase="", reason=cause)
+
+
+def lost_in_a_row(w: Workflow) -> int:
+    """How many attempts brought no new fact, were the open one lost now."""
+    return 0 if w.fact > w.fact_at_open else w.lost + 1
 
 
 def total(spent: dict[int, Money]) -> Money:
