@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
@@ -26,6 +27,8 @@ Handler = Callable[[Sequence[Message]], Awaitable[Sequence[Verdict]]]
 _BATCH = 10  # SQS gives no more
 _WAIT_SECONDS = 20
 _LONGEST_PAUSE_SECONDS = 5.0
+_QUIET_SECONDS = 1.0
+"""A receive that has waited this long found nothing: the queue has been read to its end."""
 
 
 class Consumer:
@@ -50,33 +53,50 @@ class Consumer:
         self._in_flight = in_flight
         self._max_receives = max_receives
         self._drained = drained
+        self._waiting: dict[int, float] = {}
+        self._busy = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._in_flight):
-                group.create_task(self._loop(stop))
+            for number in range(self._in_flight):
+                group.create_task(self._loop(number, stop))
+            if self._drained is not None:
+                group.create_task(self._tell_when_drained(self._drained, stop))
 
-    async def _loop(self, stop: asyncio.Event) -> None:
+    async def _tell_when_drained(self, drained: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        """Said while a receive waits and nothing that was received is still in hand."""
+        while not stop.is_set():
+            await _sleep(_QUIET_SECONDS, stop)
+            quiet_since = time.monotonic() - _QUIET_SECONDS
+            if self._busy == 0 and any(since <= quiet_since for since in self._waiting.values()):
+                try:
+                    await drained()
+                except Unavailable as error:
+                    log.warning("cannot say that the queue is drained: %s", error)
+
+    async def _loop(self, number: int, stop: asyncio.Event) -> None:
         pause = 0.1
         while not stop.is_set():
             try:
-                messages = await self._receive(stop)
+                messages = await self._receive(number, stop)
                 if messages:
                     await self._take(messages, stop)
-                if self._drained is not None and messages is not None and len(messages) < _BATCH:
-                    await self._drained()
                 pause = 0.1
             except Unavailable as error:
                 log.warning("%s; trying again in %.1f s", error, pause)
                 await _sleep(pause, stop)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def _receive(self, stop: asyncio.Event) -> list[Message] | None:
+    async def _receive(self, number: int, stop: asyncio.Event) -> list[Message] | None:
         """None when it was told to stop while it waited; what the queue then still hands out comes again."""
         receiving = asyncio.ensure_future(self._queue.receive(most=_BATCH, wait_seconds=_WAIT_SECONDS))
         stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        self._waiting[number] = time.monotonic()
+        try:
+            await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._waiting[number]
+            stopping.cancel()
         if receiving.done():
             return receiving.result()
         receiving.cancel()
@@ -84,8 +104,12 @@ class Consumer:
         return None
 
     async def _take(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        verdicts = await self._verdicts(messages, stop)
-        await self._settle(messages, verdicts)
+        self._busy += 1
+        try:
+            verdicts = await self._verdicts(messages, stop)
+            await self._settle(messages, verdicts)
+        finally:
+            self._busy -= 1
 
     async def _verdicts(self, messages: Sequence[Message], stop: asyncio.Event) -> Sequence[Verdict]:
         pause = 0.1

@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gap_seconds: float = 3
     resend_seconds: float = 5
     receives_in_flight: int = 4
-    visibility_seconds: int = 30
+    visibility_seconds: int = 10
     max_receives: int = 3
     claim_check_bytes: int = 32_768
 

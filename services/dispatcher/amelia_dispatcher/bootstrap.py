@@ -42,6 +42,7 @@ async def run(settings: Settings) -> None:
         attempts = Attempts(journal, runtimes, MasterKeys(secrets, settings.master_secret), settings)
         deliveries = Deliveries(journal, S3Objects(s3, settings.bucket), deliver)
         dispatcher = Dispatcher(journal, runtimes, attempts, deliveries)
+        stack.push_async_callback(dispatcher.drain)
         consumer = Consumer(
             queue, dispatcher.handle, in_flight=settings.receives_in_flight, max_receives=settings.max_receives
         )

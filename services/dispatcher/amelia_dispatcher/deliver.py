@@ -30,8 +30,13 @@ class Deliveries:
         self._push = push
 
     async def deliver(self, workflow_id: str, command_id: str) -> None:
-        """Idempotent: a repeat looks at the remote and adopts what is there. Raises ``Unavailable``."""
-        async with self._journal.exclusively(f"delivery/{workflow_id}"):
+        """Idempotent: a repeat looks at the remote and adopts what is there; one beside another is left to it.
+
+        Raises ``Unavailable``.
+        """
+        async with self._journal.exclusively(f"delivery/{workflow_id}", wait=False) as mine:
+            if not mine:
+                return
             row = await self._journal.get(workflow_id)
             if row is None or not _to_deliver(row.workflow) or row.workflow.handed_in is None:
                 await self._journal.settle([command_id])

@@ -18,44 +18,64 @@ from .deliver import Deliveries
 log = logging.getLogger(__name__)
 
 
+_AT_ONCE = 64
+"""Commands acted upon beside each other; further ones wait in the queue."""
+_DRAIN_SECONDS = 8.0
+
+
 class Dispatcher:
+    """Acknowledges a command as soon as it is understood and acts on it then: its outbox row is not settled before
+    the outcome is recorded, so a command whose dispatcher dies, or whose work has to wait, is sent again."""
+
     def __init__(self, journal: Journal, runtimes: Runtimes, attempts: Attempts, deliveries: Deliveries) -> None:
         self._journal = journal
         self._runtimes = runtimes
         self._attempts = attempts
         self._deliveries = deliveries
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._acting: set[asyncio.Task[None]] = set()
 
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
-        """Workflows beside each other, the commands of one in their order."""
-        groups: dict[str, list[int]] = {}
-        for index, message in enumerate(messages):
-            groups.setdefault(message.group or message.id, []).append(index)
-        verdicts: list[Verdict] = [DONE] * len(messages)
+        return [await self._accept(message) for message in messages]
 
-        async def in_order(indices: Sequence[int]) -> None:
-            for index in indices:
-                verdicts[index] = await self._one(messages[index])
+    async def drain(self) -> None:
+        """Waits for what is being acted upon, though not for long: what does not end in time is sent again."""
+        if self._acting:
+            await asyncio.wait(self._acting, timeout=_DRAIN_SECONDS)
+        for task in self._acting:
+            task.cancel()
+        await asyncio.gather(*self._acting, return_exceptions=True)
 
-        await asyncio.gather(*(in_order(indices) for indices in groups.values()))
-        return verdicts
-
-    async def _one(self, message: Message) -> Verdict:
-        """A command whose work could not be done now is acknowledged all the same: its outbox row is not settled,
-        so the relay sends it again."""
+    async def _accept(self, message: Message) -> Verdict:
         try:
             command = codec.decode_command(message.body)
-            await self.act(command)
         except Malformed as error:
             return Verdict("dead", str(error))
-        except Unavailable as error:
-            log.warning("command %s has to wait: %s", message.id, error)
+        if await self._journal.get(command.workflow_id) is None:
+            return Verdict("dead", f"there is no workflow {command.workflow_id}")
+        await self._room.acquire()
+        task = asyncio.create_task(self._act(command))
+        self._acting.add(task)
+        task.add_done_callback(self._acted)
         return DONE
 
+    def _acted(self, task: "asyncio.Task[None]") -> None:
+        self._acting.discard(task)
+        self._room.release()
+
+    async def _act(self, command: AnyCommand) -> None:
+        try:
+            await self.act(command)
+        except Unavailable as error:
+            log.warning("command %s of %s has to wait: %s", command.id, command.workflow_id, error)
+        except Exception:
+            log.exception("command %s of %s failed; it is sent again", command.id, command.workflow_id)
+
     async def act(self, command: AnyCommand) -> None:
-        """Raises ``Malformed`` for a workflow that does not exist, ``Unavailable`` when it must be tried again."""
+        """Raises ``Unavailable`` when it must be tried again."""
         row = await self._journal.get(command.workflow_id)
         if row is None:
-            raise Malformed(f"there is no workflow {command.workflow_id}")
+            return
         w = row.workflow
         if w.status in ("pending", "approved"):
             await self._attempts.start(w.id, command.id)
