@@ -92,4 +92,5 @@ def _status(error: AmeliaError) -> int:
 
 
 warm.load()
+bootstrap.load_models()
 app = build(bootstrap.open_parts)

@@ -6,12 +6,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from amelia.adapters.aws.bus import EventBus
 from amelia.adapters.aws.objects import S3Objects
-from amelia.adapters.aws.session import open_client
+from amelia.adapters.aws.session import AGENTCORE, load_model, open_client
 from amelia.memory.agentcore import AgentCoreMemory
 from amelia.settings import load
 
 from .attempt import Parts
 from .working import Workshop
+
+
+def load_models() -> None:
+    """The descriptions of the services that ``open_parts`` speaks to, from the installed packages."""
+    load_model("s3", "events", AGENTCORE)
 
 
 @asynccontextmanager

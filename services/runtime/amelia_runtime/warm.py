@@ -2,8 +2,6 @@
 
 import importlib
 
-from amelia.adapters.aws.session import AGENTCORE, load_model
-
 MODULES = (
     "amelia.drivers.anthropic",
     "amelia.drivers.bedrock",
@@ -17,7 +15,6 @@ MODULES = (
 
 
 def load() -> None:
-    """Code and the descriptions of services from the installed packages: no thread, no connection, no credential."""
+    """Code from the installed packages: no thread, no connection, no credential."""
     for module in MODULES:
         importlib.import_module(module)
-    load_model("s3", "events", AGENTCORE)
