@@ -1,7 +1,5 @@
 """The commands that change a workflow."""
 
-from pathlib import Path
-
 import click
 
 from amelia.contract.views import DecisionRequest
@@ -19,7 +17,7 @@ from .terminal import can_ask
 @options.fleet
 @options.output
 def approve(
-    workflow: str, plan_sha256: str, yes: bool, url: str, profile: str, settings: Path | None, output: str
+    workflow: str, plan_sha256: str, yes: bool, url: str, profile: str, settings: str | None, output: str
 ) -> None:
     """Approve the plan, so that the Developer carries it out. On a terminal it is shown first, and you are asked.
 
@@ -57,7 +55,7 @@ def approve(
 @options.fleet
 @options.output
 def reject(
-    workflow: str, feedback: str, plan_sha256: str, url: str, profile: str, settings: Path | None, output: str
+    workflow: str, feedback: str, plan_sha256: str, url: str, profile: str, settings: str | None, output: str
 ) -> None:
     """Reject the plan, which ends the workflow as failed.
 
@@ -83,7 +81,7 @@ def reject(
 @click.option("--reason", default="", help="Why, for those who read its history.")
 @options.fleet
 @options.output
-def cancel(workflow: str, reason: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+def cancel(workflow: str, reason: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Cancel a workflow. It has effect at once, whatever its agents are doing.
 
     \b

@@ -1,7 +1,6 @@
 """Groups whose commands are imported when they are run, not when they are listed."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -29,6 +28,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self._at and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
             near = get_close_matches(args[0], self._at, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(self._at)}"
             raise click.UsageError(f"there is no command {args[0]!r}{meant}", ctx)

@@ -1,7 +1,5 @@
 """``amelia workflows logs``."""
 
-from pathlib import Path
-
 import click
 
 from . import options
@@ -15,7 +13,7 @@ from .watch import to_the_end, until_caught_up
 @click.option("--after", type=click.IntRange(0), default=0, metavar="N", help="Begin after the event of this sequence.")
 @options.fleet
 @options.output
-def logs(workflow: str, follow: bool, after: int, url: str, profile: str, settings: Path | None, output: str) -> None:
+def logs(workflow: str, follow: bool, after: int, url: str, profile: str, settings: str | None, output: str) -> None:
     """Print what happened: every event once, in order.
 
     \b

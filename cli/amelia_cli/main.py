@@ -44,8 +44,17 @@ def main() -> int:
 
 
 def _run(arguments: list[str]) -> None:
-    with amelia.make_context("amelia", arguments) as context:
+    with amelia.make_context("amelia", arguments, terminal_width=_width()) as context:
         amelia.invoke(context)
+
+
+def _width() -> int:
+    """As click has it, at most 78 and at least 50; click itself would import every compression there is to find it."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
+    except (OSError, ValueError):
+        columns = 80
+    return max(min(columns, 80) - 2, 50)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -29,7 +28,7 @@ def fleet(command: _F) -> _F:
     """``url``, ``profile`` and ``settings``, from which ``reach`` finds the fleet. ``--remote`` goes without saying."""
     for option in (
         click.option("--remote", is_flag=True, hidden=True, expose_value=False),
-        click.option("--settings", type=click.Path(path_type=Path), help="The settings file to read."),
+        click.option("--settings", type=click.Path(), help="The settings file to read."),
         click.option("--profile", default="", help="The profile whose fleet to ask."),
         click.option(
             "--url", default="", help="The fleet's address.  [default: $AMELIA_URL, the profile's, this machine's]"
@@ -39,13 +38,15 @@ def fleet(command: _F) -> _F:
     return command
 
 
-def chosen_profile(profile: str, settings: Path | None) -> "Chosen":
+def chosen_profile(profile: str, settings: str | None) -> "Chosen":
+    from pathlib import Path
+
     from amelia import profiles
 
-    return profiles.choose(profiles.find(Path.cwd(), os.environ, settings), profile)
+    return profiles.choose(profiles.find(Path.cwd(), os.environ, Path(settings) if settings else None), profile)
 
 
-def reach(url: str, profile: str = "", settings: Path | None = None) -> "ControlPlane":
+def reach(url: str, profile: str = "", settings: str | None = None) -> "ControlPlane":
     """The control plane those options name."""
     from amelia.client.discover import discover
     from amelia.client.http import ControlPlane

@@ -1,7 +1,6 @@
 """The commands that only look."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -18,7 +17,7 @@ _STATUSES = ["pending", "in_progress", "blocked", "approved", "paused", "complet
 @options.fleet
 @options.output
 def list_workflows(
-    status: str | None, limit: int, cursor: str, url: str, profile: str, settings: Path | None, output: str
+    status: str | None, limit: int, cursor: str, url: str, profile: str, settings: str | None, output: str
 ) -> None:
     """List the fleet's workflows, newest first.
 
@@ -47,7 +46,7 @@ def list_workflows(
 @click.argument("workflow", metavar="ID")
 @options.fleet
 @options.output
-def show(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+def show(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Show one workflow: its state, and why it waits or how it ended.
 
     \b
@@ -84,7 +83,7 @@ def show(workflow: str, url: str, profile: str, settings: Path | None, output: s
 @click.argument("workflow", metavar="ID")
 @options.fleet
 @options.output
-def plan(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+def plan(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Show what the Architect proposes, and the hash that names it.
 
     \b
@@ -106,7 +105,7 @@ def plan(workflow: str, url: str, profile: str, settings: Path | None, output: s
 @click.argument("workflow", metavar="ID")
 @options.fleet
 @options.output
-def diff(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+def diff(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Print the change as a unified diff.
 
     \b
@@ -126,7 +125,7 @@ def diff(workflow: str, url: str, profile: str, settings: Path | None, output: s
 @click.argument("workflow", metavar="ID")
 @options.fleet
 @options.output
-def usage(workflow: str, url: str, profile: str, settings: Path | None, output: str) -> None:
+def usage(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Show tokens and cost, altogether and for each attempt.
 
     \b

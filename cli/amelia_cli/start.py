@@ -15,7 +15,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     repo: str
     base: str
     profile: str
-    settings: Path | None
+    settings: str | None
     title: str
     description: Path | None
     auto_approve: bool
@@ -33,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--repo", default="", metavar="URL|PATH", help="The git repository.  [default: the one around here]")
 @click.option("--base", default="", metavar="BRANCH", help="The branch to begin from.  [default: the repository's]")
 @click.option("--profile", default="", help="A profile of settings.amelia.yaml.  [default: its active_profile]")
-@click.option("--settings", type=click.Path(path_type=Path), help="The settings file.  [default: searched upwards]")
+@click.option("--settings", type=click.Path(), help="The settings file.  [default: searched upwards]")
 @click.option("--title", default="", help="The issue's title, when ISSUE is only its id.")
 @click.option("--description-file", type=click.Path(path_type=Path), help="Its description, in Markdown.")
 @click.option("--auto-approve", is_flag=True, help="Carry out whatever plan the Architect makes.")
@@ -51,7 +51,7 @@ def start(
     repo: str,
     base: str,
     profile: str,
-    settings: Path | None,
+    settings: str | None,
     title: str,
     description_file: Path | None,
     auto_approve: bool,

@@ -1,7 +1,6 @@
-"""The control plane's REST API, asked synchronously: one connection for each request, standard library only."""
+"""The control plane's REST API, asked synchronously: one connection for each request."""
 
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -9,6 +8,7 @@ import msgspec
 
 from ..contract.views import PlanView, UsageView, WorkflowPage, WorkflowView
 from ..errors import NotFound, Refused, Unavailable
+from . import exchange
 from .problems import no_answer, problem
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ControlPlane:
     def __init__(self, url: str, token: str = "", *, timeout: float = 30.0) -> None:
         parts = urlsplit(url)
         try:
-            self._host, self._port = parts.hostname or "", parts.port
+            self._host, port = parts.hostname or "", parts.port
         except ValueError as error:
             raise Refused(f"{url!r} is no address of a fleet: {error}; give one like http://127.0.0.1:8420") from error
         if parts.scheme not in ("http", "https") or not self._host:
@@ -33,6 +33,8 @@ class ControlPlane:
         self.url = url.rstrip("/")
         self.token = token
         self._secure = parts.scheme == "https"
+        self._port = port or (443 if self._secure else 80)
+        self._name = parts.netloc.rpartition("@")[2]
         self._path = parts.path.rstrip("/") + PREFIX
         self._timeout = timeout
 
@@ -100,27 +102,21 @@ class ControlPlane:
             sent["Content-Type"] = "application/json"
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
-        connection = self._connection()
         try:
-            connection.request(method, self._path + path, body, sent)
-            response = connection.getresponse()
-            answer = response.read()
-        except (OSError, HTTPException) as error:
-            raise no_answer(self.url, getattr(error, "strerror", "") or type(error).__name__) from error
+            answer = self._exchange((method, self._path + path, sent, body))
+        except (OSError, exchange.Garbled) as error:
+            raise no_answer(self.url, getattr(error, "strerror", "") or str(error) or type(error).__name__) from error
         except ValueError as error:
-            raise Refused(f"the token or the request cannot be sent: {error}; set AMELIA_TOKEN again") from error
-        finally:
-            connection.close()
-        if response.status >= 300:
-            raise problem(response.status, answer, self.url, retry_after=response.headers.get("Retry-After", ""))
-        return answer
+            raise Refused(f"the request cannot be sent: {error}; look at AMELIA_TOKEN") from error
+        if answer.status >= 300:
+            raise problem(answer.status, answer.body, self.url, retry_after=answer.headers.get("retry-after", ""))
+        return answer.body
 
-    def _connection(self) -> HTTPConnection:
-        if not self._secure:
-            return HTTPConnection(self._host, self._port, timeout=self._timeout)
-        from http.client import HTTPSConnection
-
-        return HTTPSConnection(self._host, self._port, timeout=self._timeout)
+    def _exchange(self, request: tuple[str, str, Mapping[str, str], bytes | None]) -> exchange.Answer:
+        encoded = exchange.encode(self._name, request)
+        if self._secure:
+            return exchange.secure(self._host, self._port, request, self._timeout)
+        return exchange.plain(self._host, self._port, encoded, self._timeout)
 
     def _read(self, answer: bytes, kind: type[_T]) -> _T:
         try:
