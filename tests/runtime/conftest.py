@@ -260,3 +260,9 @@ def repository(tmp_path: Path) -> Path:
     for words in (("init", "-q", "-b", "main"), ("add", "."), (*identity, "commit", "-q", "-m", "start")):
         subprocess.run(["git", *words], cwd=home, check=True)
     return home
+
+
+@pytest.fixture
+def caller() -> Caller:
+    """Of a runtime that is not there yet."""
+    return Caller(free_port())

@@ -1,0 +1,146 @@
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from amelia.adapters.local.objects import FolderObjects
+from amelia.contract.envelope import Event
+from amelia.contract.events import WorkflowBlocked, WorkflowCompleted
+from amelia.contract.invocation import Invocation
+from amelia.contract.workflow import Profile
+from amelia.errors import Unavailable
+from amelia.memory.local import LocalMemory
+from amelia_runtime.choosing import Missing, choose
+from amelia_runtime.working import Workshop
+
+Asked = Callable[..., Invocation]
+
+
+class Ear:
+    """An announcer that remembers."""
+
+    def __init__(self) -> None:
+        self.heard: list[Event] = []
+
+    async def facts(self, facts: Sequence[Event]) -> None:
+        self.heard += facts
+
+    def progress(self, event: Event) -> None:
+        pass
+
+
+class Flaky(LocalMemory):
+    """Whose first writes fail."""
+
+    def __init__(self, folder: Path, error: Exception, times: int) -> None:
+        super().__init__(folder)
+        self.error = error
+        self.times = times
+
+    @asynccontextmanager
+    async def _open(self, workflow_id: str, epoch: int) -> AsyncIterator[BaseCheckpointSaver[str]]:
+        async with super()._open(workflow_id, epoch) as saver:
+            kept = saver.aput
+
+            async def aput(*words: Any, **more: Any) -> Any:
+                if self.times:
+                    self.times -= 1
+                    raise self.error
+                return await kept(*words, **more)
+
+            saver.aput = aput  # type: ignore[method-assign]
+            yield saver
+
+
+def workshop(tmp_path: Path, memory: LocalMemory, **environ: str) -> Workshop:
+    return Workshop(objects=FolderObjects(tmp_path / "objects"), memory=memory, environ=environ, pauses=(0, 0))
+
+
+async def test_a_repository_that_does_not_clone_ends_the_workflow_with_the_reason(tmp_path: Path, asked: Asked) -> None:
+    ear = Ear()
+    invocation = asked(1, repository=(tmp_path / "nowhere").as_uri())
+    ended = await workshop(tmp_path, LocalMemory(tmp_path)).carry(invocation, ear)
+    assert ended.state == "finished"
+    [said] = ear.heard
+    assert isinstance(said, WorkflowCompleted)
+    assert (said.result, said.fact) == ("failed", 1)
+    assert "nowhere" in said.cause
+
+
+async def test_without_credentials_for_a_model_the_workflow_fails_saying_what_to_set(
+    tmp_path: Path, asked: Asked, repository: Path
+) -> None:
+    ear = Ear()
+    ended = await workshop(tmp_path, LocalMemory(tmp_path)).carry(asked(1, repository=repository.as_uri()), ear)
+    assert (ended.state, ended.result) == ("finished", "failed")
+    assert "ANTHROPIC_API_KEY" in ended.cause
+    assert [said.fact for said in ear.heard] == list(range(1, ended.last_fact + 1))
+
+
+async def test_a_run_that_something_was_away_for_is_tried_again(tmp_path: Path, asked: Asked, repository: Path) -> None:
+    ear = Ear()
+    memory = Flaky(tmp_path / "memory", Unavailable("the memory is away"), times=2)
+    ended = await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), ear)
+    assert "ANTHROPIC_API_KEY" in ended.cause
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "cause"),
+    [
+        (Unavailable("the model does not answer"), 3, "the model does not answer"),
+        (ZeroDivisionError("a mistake"), 1, "the runtime failed: ZeroDivisionError: a mistake"),
+    ],
+)
+async def test_a_run_that_is_given_up_leaves_a_fact_that_a_later_attempt_says_again(
+    tmp_path: Path, asked: Asked, repository: Path, error: Exception, times: int, cause: str
+) -> None:
+    memory = Flaky(tmp_path / "memory", error, times)
+    ear, later = Ear(), Ear()
+    ended = await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), ear)
+    assert (ended.state, ended.result, ended.cause) == ("finished", "failed", cause)
+    again = await workshop(tmp_path, memory).carry(asked(2, repository=repository.as_uri()), later)
+    assert again == ended
+    assert later.heard == ear.heard
+    assert isinstance(ear.heard[-1], WorkflowCompleted)
+    assert ear.heard[-1].cause == cause
+    assert not any(isinstance(said, WorkflowBlocked) for said in ear.heard)
+
+
+async def test_a_memory_that_stays_away_is_the_callers_to_know(tmp_path: Path, asked: Asked, repository: Path) -> None:
+    memory = Flaky(tmp_path / "memory", Unavailable("the memory is away"), times=99)
+    with pytest.raises(Unavailable, match="the memory is away"):
+        await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), Ear())
+
+
+@pytest.mark.parametrize(
+    ("profile", "environ", "chosen"),
+    [
+        (Profile(), {"OPENAI_API_KEY": "k"}, "api:openai"),
+        (Profile(), {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}, "api:anthropic"),
+        (Profile(), {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k", "AMELIA_DRIVER": "api:openai"}, "api:openai"),
+        (Profile(driver="api:anthropic"), {"ANTHROPIC_API_KEY": "k", "AMELIA_DRIVER": "api:openai"}, "api:anthropic"),
+        (Profile(), {"AMELIA_DRIVER": "api:opneai"}, "missing"),
+        (Profile(), {}, "missing"),
+    ],
+)
+async def test_the_driver_is_the_profiles_else_the_environments_else_by_credentials(
+    profile: Profile, environ: dict[str, str], chosen: str
+) -> None:
+    driver, _ = choose(profile, environ)
+    assert driver.name == chosen
+    assert isinstance(driver, Missing) == (chosen == "missing")
+    await driver.aclose()
+
+
+async def test_the_environments_model_is_not_given_to_a_driver_that_only_the_profile_names() -> None:
+    environ = {"ANTHROPIC_API_KEY": "k", "OPENAI_API_KEY": "k", "AMELIA_DRIVER": "api:openai", "AMELIA_MODEL": "small"}
+    for profile, model in ((Profile(), "small"), (Profile(model="large"), "large")):
+        driver, chosen = choose(profile, environ)
+        assert chosen == model
+        await driver.aclose()
+    driver, chosen = choose(Profile(driver="api:anthropic"), environ)
+    assert chosen.startswith("claude")
+    await driver.aclose()
