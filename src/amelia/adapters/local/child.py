@@ -13,14 +13,14 @@ import msgspec
 
 from amelia.adapters.local import unprivileged
 
-
 STAGES = ("store", "carriers", "services")
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """``unset`` are names, or prefixes ending in ``*``, that the program must not see of the supervisor's environment.
 
-    Of several ``stage``s the last stops first, each as a whole. ``identity`` is how it runs: ``""`` as we are, else a way of ``unprivileged``.
+    Of the ``STAGES`` the last stops first, each as a whole. ``identity`` is how it runs: ``""`` as we are, else a way
+    of ``unprivileged``. ``orphan_signal`` is what it gets when the supervisor is gone.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     unset: list[str] = []
     only: list[str] | None = None
     stop_signal: str = "TERM"
+    orphan_signal: str = "KILL"
     stop_seconds: int = 10
     stop_group: bool = True
     port: int | None = None
@@ -65,7 +66,7 @@ def run(program: Program, parent: int) -> None:
         clear_stale(Path(program.data_directory))
     if program.identity:
         unprivileged.become(program.identity)
-    die_with_parent(signal.Signals[f"SIG{program.stop_signal}"], parent)
+    die_with_parent(signal.Signals[f"SIG{program.orphan_signal}"], parent)
     os.execve(program.argv[0], program.argv, environ)  # noqa: S606 - a program of our own making
 
 

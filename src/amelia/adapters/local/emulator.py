@@ -29,6 +29,7 @@ def program(state: StateDirectory, port: int, environ: dict[str, str]) -> Progra
     return Program(
         name="emulator",
         stage="carriers",
+        orphan_signal="TERM",
         argv=[sys.executable, *module],
         environ=environ,
         only=["PATH", "HOME", "LANG"],

@@ -104,6 +104,7 @@ def _agentcore(state: StateDirectory, port: int, shared: dict[str, str], chosen:
         argv=[sys.executable, "-m", "agentcore_local", *arguments],
         environ=_without(shared, _CONTROL_ONLY) | chosen.environ,
         unset=[*_CONTROL_ONLY, *chosen.unset],
+        orphan_signal="TERM",
         stop_seconds=20,
         port=port,
     )

@@ -41,13 +41,14 @@ def url(state: StateDirectory, port: int, database: str = DATABASE) -> str:
     return f"postgresql://{USER}:{state.secret('postgres-password')}@{LOOPBACK}:{port}/{database}"
 
 
-def program(state: StateDirectory, port: int) -> Program:
+def program(state: StateDirectory, port: int, identity: str | None = None) -> Program:
     """The server, ready to be started: makes the cluster when there is none (about a second, once).
 
-    Raises ``Unavailable`` when this machine cannot run it.
+    ``identity`` is how it runs, see ``unprivileged``; found out when not given. Raises ``Unavailable`` when this
+    machine cannot run it.
     """
     binaries = _binaries(state.postgres)
-    identity = _identity(binaries)
+    identity = _identity(binaries) if identity is None else identity
     if not (state.postgres / "PG_VERSION").exists():
         _create(state, binaries, identity)
     _adopt(state.postgres, identity)
@@ -61,6 +62,7 @@ def program(state: StateDirectory, port: int) -> Program:
         argv=[str(binaries / "postgres"), "-D", str(state.postgres), *options],
         only=["PATH", "HOME", "LANG"],
         stop_signal="INT",
+        orphan_signal="INT",
         stop_seconds=30,
         stop_group=False,
         port=port,

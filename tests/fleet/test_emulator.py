@@ -1,0 +1,44 @@
+import asyncio
+import shutil
+import signal
+from collections.abc import Callable
+
+from amelia.adapters.aws.session import open_client
+from amelia.adapters.local import emulator
+from amelia.adapters.local.state import StateDirectory
+from amelia.settings import Settings
+
+from .conftest import Start
+
+Eventually = Callable[[Callable[[], bool]], None]
+
+
+async def commands_queue(settings: Settings) -> str:
+    async with open_client("sqs", settings) as sqs:
+        return str((await sqs.get_queue_url(QueueName=settings.commands_queue))["QueueUrl"])
+
+
+def test_killed_with_all_it_held_it_comes_back_provisioned(
+    state: StateDirectory, start: Start, eventually: Eventually
+) -> None:
+    port = state.port("emulator")
+    settings = Settings(aws_endpoint_url=emulator.url(port))
+    environ = {"AMELIA_AWS_ENDPOINT_URL": settings.aws_endpoint_url}
+    first = start(state, emulator.program(state, port, environ))
+    eventually(emulator.ready_file(state).exists)
+    secret = state.master_secret_file.read_text()
+
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    shutil.rmtree(state.emulator)
+    start(state, emulator.program(state, port, environ))
+    eventually(emulator.ready_file(state).exists)
+
+    assert asyncio.run(commands_queue(settings)).endswith(settings.commands_queue)
+    assert state.master_secret_file.read_text() == secret
+    assert asyncio.run(secret_value(settings)) == secret
+
+
+async def secret_value(settings: Settings) -> str:
+    async with open_client("secretsmanager", settings) as secrets:
+        return str((await secrets.get_secret_value(SecretId=settings.master_secret))["SecretString"])
