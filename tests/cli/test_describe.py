@@ -1,0 +1,76 @@
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from amelia.contract import events as e
+from amelia.contract.plan import Plan, Task, Verdict
+from amelia.contract.workflow import ClaimCheck, Issue, Money
+from amelia_cli.describe import describe
+from amelia_cli.printing import ago, cells, clean, duration
+from amelia_cli.seen import Seen, advance
+
+TASKS = (Task(id="one", title="One", description="d"), Task(id="two", title="Two", description="d"))
+PLAN = Plan(summary="s", tasks=TASKS)
+VALUES: dict[str, Any] = {
+    "issue": Issue(id="1", title="T"),
+    "plan": PLAN,
+    "verdict": Verdict(approved=False, summary="not yet"),
+    "used": Money(input_tokens=1, output_tokens=2, cost_microdollars=3),
+    "claim": ClaimCheck(key="k", size=1, sha256="0"),
+    "bundle": ClaimCheck(key="k", size=1, sha256="0"),
+    "result": "failed",
+    "status": "completed",
+}
+
+
+def example(kind: type[Any]) -> Any:
+    fields = {}
+    for field in msgspec.structs.fields(kind):
+        if field.name in VALUES:
+            fields[field.name] = VALUES[field.name]
+        elif field.required:
+            fields[field.name] = {str: "a\nword\x1b", int: 3, bool: True}[field.type]
+    return kind(**fields)
+
+
+@pytest.mark.parametrize("kind", get_args(e.AnyEvent), ids=lambda kind: kind.__name__)
+def test_every_event_is_one_printable_line_and_can_be_watched(kind: type[Any]) -> None:
+    event = example(kind)
+    assert describe(event).isprintable()
+    assert describe(event)
+    advance(Seen(), event)
+
+
+def test_a_watcher_knows_the_tasks_the_phase_and_the_cost() -> None:
+    def of(**fields: Any) -> dict[str, Any]:
+        return {"id": "x", "workflow_id": "wf", **fields}
+
+    seen = Seen()
+    for event in (
+        e.WorkflowBlocked(**of(plan_sha256="h", plan=PLAN)),
+        e.AgentStarted(**of(agent="developer", task_id="one")),
+        e.TaskStarted(**of(task_id="one", title="One")),
+        e.TokensUsed(**of(attempt=1, used=Money(cost_microdollars=5))),
+        e.TokensUsed(**of(attempt=1, used=Money(cost_microdollars=7))),
+        e.TokensUsed(**of(attempt=2, used=Money(cost_microdollars=1))),
+        e.TaskCompleted(**of(task_id="one", status="completed")),
+        e.TaskStarted(**of(task_id="two", title="Two")),
+    ):
+        seen = advance(seen, event)
+    assert [step.status for step in seen.steps.values()] == ["completed", "working"]
+    assert (seen.phase, seen.cost_microdollars) == ("executing", 8)
+
+
+def test_nobody_s_text_can_steer_the_terminal() -> None:
+    assert clean("a\x1b[31mb\r\nc\x00‮") == "a [31mb  c  "
+
+
+def test_times_are_told_roughly() -> None:
+    assert [duration(s) for s in (-1, 5, 65, 3700, 90_000)] == ["0s", "5s", "1m", "1h", "1d"]
+    assert ago("nonsense") == ago("") == ""
+
+
+def test_columns_are_as_wide_as_their_widest_and_colour_does_not_count() -> None:
+    rows = [("a", "\x1b[31mred\x1b[0m"), ("bbb", "x")]
+    assert list(cells(("H", "I"), rows)) == ["H    I", "a    \x1b[31mred\x1b[0m", "bbb  x"]
