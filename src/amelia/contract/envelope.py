@@ -1,6 +1,12 @@
 """The one flat object that every message is, on SQS, in EventBridge, in the journal and on a WebSocket."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
+
+Number = Annotated[int, Meta(ge=0, le=2_147_483_647)]
+"""A place in an order; as large as the journal's columns hold."""
 
 
 class Command(
@@ -32,10 +38,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     id: str
     workflow_id: str
     version: int = 1
-    attempt: int = 0
-    fact: int = 0
-    ordinal: int = 0
-    last_fact: int = 0
+    attempt: Number = 0
+    fact: Number = 0
+    ordinal: Number = 0
+    last_fact: Number = 0
     timestamp: str = ""
     correlation_id: str = ""
     causation_id: str = ""

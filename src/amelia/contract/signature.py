@@ -37,8 +37,11 @@ def verify(fields: dict[str, Any], key: bytes) -> bool:
 
 def _digest(fields: dict[str, Any], key: bytes) -> str:
     unsigned = {name: value for name, value in fields.items() if name != "signature"}
-    _refuse_floats(unsigned)
-    return hmac.digest(key, _sorted(unsigned), hashlib.sha256).hex()
+    try:
+        _refuse_floats(unsigned)
+        return hmac.digest(key, _sorted(unsigned), hashlib.sha256).hex()
+    except RecursionError as error:
+        raise Malformed("a signed message is not nested that deep") from error
 
 
 def _refuse_floats(value: object) -> None:
