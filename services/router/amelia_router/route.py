@@ -47,10 +47,13 @@ class Router:
 def read(body: str, masters: Sequence[bytes]) -> Arrived:
     """The event inside EventBridge's envelope. Raises ``Malformed`` when it is not a runtime's own, signed event."""
     detail = _detail(codec.decode_object(body))
-    kind = detail.get("type")
+    kind, workflow_id, attempt = detail.get("type"), detail.get("workflow_id"), detail.get("attempt")
+    if not isinstance(kind, str):
+        raise Malformed("an event names its type; this one does not")
     if kind in _NOT_A_RUNTIMES:
         raise Malformed(f"a runtime may not say {kind}")
-    workflow_id, attempt = detail.get("workflow_id"), detail.get("attempt")
+    if "sequence" in detail:
+        raise Malformed(f"a runtime may not give a sequence, as this {kind} does: the journal numbers the stream")
     if not isinstance(workflow_id, str) or not isinstance(attempt, int):
         raise Malformed("an event names its workflow and its attempt; this one does not")
     keys = (signature.attempt_key(master, workflow_id, attempt) for master in masters)
