@@ -186,15 +186,6 @@ def program(command: Sequence[str], ready: str, **environ: str) -> Iterator[tupl
         process.stdout.close()
 
 
-@pytest.fixture(scope="session")
-def agentcore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real stand-in for AgentCore's memory."""
-    state = tmp_path_factory.mktemp("agentcore")
-    command = [sys.executable, "-m", "agentcore_local", "--port", "0", "--state-dir", str(state)]
-    with program(command, r"ready on (http://\S+)") as (_, url):
-        yield url
-
-
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
@@ -234,6 +225,63 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+CONVERSATION = """
+version: 1
+conversations:
+  - agent: architect
+    turns:
+      - say: I read it first.
+        call: {read_file: {path: src/hello.txt}}
+      - call:
+          submit_plan:
+            summary: Say hello.
+            tasks: [{id: greet, title: Say hello, description: Write it., verification: grep -q hello src/hello.txt}]
+  - agent: developer
+    task: greet
+    turns:
+      - call: {edit_file: {path: src/hello.txt, old: nothing yet, new: hello}}
+      - call: {finish_task: {summary: It says hello.}}
+  - agent: reviewer
+    turns:
+      - call: {submit_review: {approved: true, summary: Fine., comments: []}}
+"""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server that plays the model."""
+    conversation = tmp_path_factory.mktemp("model") / "conversation.yaml"
+    conversation.write_text(CONVERSATION)
+    command = [sys.executable, "-m", "amelia_replay", "--port", "0", "--conversation", str(conversation)]
+    with program(command, r"listens on (http://\S+)") as (_, url):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where sessions keep their worktrees."""
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture(scope="session")
+def agentcore(tmp_path_factory: pytest.TempPathFactory, emulator: str, model: str, scratch: Path) -> Iterator[str]:
+    """The address of a real stand-in for AgentCore, which runs the app in sessions."""
+    home, port = tmp_path_factory.mktemp("agentcore"), free_port()
+    environ = {
+        "ANTHROPIC_API_KEY": "replayed",
+        "ANTHROPIC_BASE_URL": model,
+        "AMELIA_AWS_ENDPOINT_URL": emulator,
+        "AMELIA_AGENTCORE_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "TMPDIR": str(scratch),
+    }
+    config = home / "agentcore.yaml"
+    config.write_text(json.dumps({"ping_interval": 0.1, "environment": environ}))
+    told = ["--port", str(port), "--app", "amelia_runtime.app:app", "--config", str(config)]
+    command = [sys.executable, "-m", "agentcore_local", "--state-dir", str(home / "state"), *told]
+    with program(command, r"ready on (http://\S+)") as (_, url):
+        yield url
+
+
 @pytest.fixture
 def settings(agentcore: str, emulator: str) -> Settings:
     return Settings(agentcore_endpoint_url=agentcore, aws_endpoint_url=emulator)
@@ -260,9 +308,3 @@ def repository(tmp_path: Path) -> Path:
     for words in (("init", "-q", "-b", "main"), ("add", "."), (*identity, "commit", "-q", "-m", "start")):
         subprocess.run(["git", *words], cwd=home, check=True)
     return home
-
-
-@pytest.fixture
-def caller() -> Caller:
-    """Of a runtime that is not there yet."""
-    return Caller(free_port())

@@ -163,7 +163,7 @@ async def test_the_newest_checkpoint_is_the_latest_step_also_when_clocks_differ(
 
 async def test_a_memory_that_asks_for_patience_is_waited_for(tmp_path: Any, start_program: Any) -> None:
     config = tmp_path / "agentcore.yaml"
-    config.write_text("limits: {events_per_second: 3}\n")
+    config.write_text("limits: {events_per_second: 5}\n")
     command = (sys.executable, "-m", "agentcore_local", "--port", "0", "--config", str(config))
     _, url = start_program(*command, "--state-dir", str(tmp_path / "state"), ready=r"ready on (http://\S+)")
     world = World(url)
