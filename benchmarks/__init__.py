@@ -1,0 +1,1 @@
+"""Measures this machine against what Amelia is built for: ``python -m benchmarks``."""
