@@ -118,8 +118,8 @@ class Journal(Protocol):
         """Orders the dispatcher to look again at parked workflows whose time has come."""
         ...
 
-    async def drained(self, consumer: str) -> None:
-        """The consumer says that it has read everything that was there."""
+    async def drained(self, consumer: str, seconds_ago: float = 0) -> None:
+        """The consumer says that it has taken everything that was there ``seconds_ago``."""
         ...
 
     def exclusively(self, name: str, *, wait: bool = True) -> "AsyncContext": ...

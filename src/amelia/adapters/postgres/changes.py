@@ -28,7 +28,7 @@ def executing(command: AnyCommand, fingerprint: str) -> Change:
         events = decide(seen.workflow, command, seen.now)
         if not events:
             return None
-        effects = control(seen.workflow, events, seen.now)
+        effects = control(seen.workflow, events, seen.now, behind=bool(seen.waiting))
         return replace(
             effects,
             commands=(command, *effects.commands),
@@ -122,7 +122,8 @@ def expiring(workflow_id: str, max_attempts: int) -> Change:
         w = seen.workflow
         if w is None or not w.open or not seen.lease_expired:
             return None
-        return control(w, (lost(w, "its lease ran out without a sign of life", max_attempts),), seen.now)
+        gone = lost(w, "its lease ran out without a sign of life", max_attempts)
+        return control(w, (gone,), seen.now, behind=bool(seen.waiting))
 
     return Change(workflow_id=workflow_id, compute=compute)
 

@@ -45,7 +45,8 @@ UNION ALL (SELECT 'gaps', id FROM workflow WHERE gap_since < now() - make_interv
     AND gap_since < (SELECT drained_at FROM consumer WHERE name = 'router') LIMIT $2)
 """
 _DRAINED = """
-INSERT INTO consumer (name, drained_at) VALUES ($1, now()) ON CONFLICT (name) DO UPDATE SET drained_at = now()
+INSERT INTO consumer AS c (name, drained_at) VALUES ($1, now() - make_interval(secs => $2))
+ON CONFLICT (name) DO UPDATE SET drained_at = greatest(c.drained_at, excluded.drained_at)
 """
 
 
@@ -75,33 +76,29 @@ class PostgresJournal:
             raise changed.error
         if changed.row is None:
             raise Refused(f"{command.workflow_id} is not there")
-        return Executed(row=changed.row)
+        return Executed(row=changed.row, repeated=changed.repeated)
 
     async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
-        by_workflow: dict[str, list[int]] = {}
-        for index, one in enumerate(arrived):
-            by_workflow.setdefault(one.event.workflow_id, []).append(index)
-        answers: list[Exception | None] = [None] * len(arrived)
-        changes = [appending(w, [arrived[i] for i in indices]) for w, indices in by_workflow.items()]
-        for indices, changed in zip(by_workflow.values(), await self._bisect(changes), strict=True):
-            for index in indices:
-                answers[index] = changed.error
-        return answers
-
-    async def _bisect(self, changes: Sequence[Change]) -> list[Changed]:
         """One transaction for all; when it fails for a reason of its own, halves, until the poison is alone."""
-        if not changes:
+        if not arrived:
             return []
         try:
-            return await self._apply(changes)
+            return await self._append(arrived)
         except Unavailable:
             raise
         except Exception as error:
-            if len(changes) == 1:
-                poison = Malformed(f"the journal cannot take it: {type(error).__name__}: {error}")
-                return [Changed(row=None, error=poison)]
-            middle = len(changes) // 2
-            return [*await self._bisect(changes[:middle]), *await self._bisect(changes[middle:])]
+            if len(arrived) == 1:
+                return [Malformed(f"the journal cannot take it: {type(error).__name__}: {error}")]
+            middle = len(arrived) // 2
+            return [*await self.append(arrived[:middle]), *await self.append(arrived[middle:])]
+
+    async def _append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
+        by_workflow: dict[str, list[Arrived]] = {}
+        for one in arrived:
+            by_workflow.setdefault(one.event.workflow_id, []).append(one)
+        changed = await self._apply([appending(w, ones) for w, ones in by_workflow.items()])
+        errors = dict(zip(by_workflow, (one.error for one in changed), strict=True))
+        return [errors[one.event.workflow_id] for one in arrived]
 
     async def record(self, workflow_id: str, reading: Reading, settles: Sequence[str] = ()) -> Row | None:
         [changed] = await self._apply([recording(workflow_id, reading, tuple(settles))])
@@ -147,8 +144,9 @@ class PostgresJournal:
             older = WorkflowRow.created_at < moment
             query = query.where(older | ((WorkflowRow.created_at == moment) & (WorkflowRow.id < last_id)))
         newest_first = query.order_by(WorkflowRow.created_at, WorkflowRow.id, ascending=False)
+        sql, arguments = newest_first.limit(limit).querystrings[0].compile_string()
         async with unavailable():
-            return [_row(record) for record in await newest_first.limit(limit)]
+            return [_row(dict(record)) for record in await pool_of(self._engine).fetch(sql, *arguments)]
 
     async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
         async with unavailable():
@@ -181,9 +179,9 @@ class PostgresJournal:
             found.setdefault(record["what"], []).append(record["id"])
         return Overdue(**{what: tuple(ids) for what, ids in found.items()})
 
-    async def drained(self, consumer: str) -> None:
+    async def drained(self, consumer: str, seconds_ago: float = 0) -> None:
         async with unavailable():
-            await pool_of(self._engine).execute(_DRAINED, consumer)
+            await pool_of(self._engine).execute(_DRAINED, consumer, float(seconds_ago))
 
     def exclusively(self, name: str, *, wait: bool = True) -> AsyncContext:
         return Lock(self._locks, name, wait=wait)

@@ -68,7 +68,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """``repeated`` when the change's command had been executed before."""
+
     row: Row | None
+    repeated: bool = False
     error: Exception | None = None
 
 
@@ -133,6 +136,7 @@ async def apply(connection: Connection, changes: Sequence[Change], lease_seconds
         working = {workflow_id: s.workflow for workflow_id, s in seen.items()}
         done: list[tuple[Change, Effects]] = []
         errors: dict[int, Exception] = {}
+        repeated: set[int] = set()
         fingerprints = await _fingerprints(connection, changes)
         for index, change in enumerate(changes):
             view = msgspec.structs.replace(
@@ -140,6 +144,8 @@ async def apply(connection: Connection, changes: Sequence[Change], lease_seconds
                 workflow=working[change.workflow_id],
                 fingerprint=fingerprints.get(change.command_id),
             )
+            if view.fingerprint is not None:
+                repeated.add(index)
             try:
                 effects = change.compute(view)
             except Exception as error:
@@ -153,7 +159,9 @@ async def apply(connection: Connection, changes: Sequence[Change], lease_seconds
         written = await _write(connection, done, lease_seconds)
     return [
         Changed(
-            row=_row(working[c.workflow_id], written.get(c.workflow_id) or rows.get(c.workflow_id)), error=errors.get(i)
+            row=_row(working[c.workflow_id], written.get(c.workflow_id) or rows.get(c.workflow_id)),
+            repeated=i in repeated,
+            error=errors.get(i),
         )
         for i, c in enumerate(changes)
     ]
@@ -205,7 +213,11 @@ async def _write(
 ) -> dict[str, Any]:
     if not done:
         return {}
-    events = [(c.workflow_id, *row) for c, x in done for row in x.events]
+    events = [
+        (c.workflow_id, sequence, _text(id_), _text(kind), body)
+        for c, x in done
+        for sequence, id_, kind, body in x.events
+    ]
     if events:
         await connection.execute(_EVENTS, *_columns(events, 5))
     written = await _write_rows(connection, done, lease_seconds)
@@ -266,6 +278,11 @@ async def _write_held(connection: Connection, done: Sequence[tuple[Change, Effec
     if held:
         rows = [(h.event.workflow_id, h.kind, h.event.attempt, h.event.fact, h.event.ordinal, h.body) for h in held]
         await connection.execute(_HOLD, *_columns(rows, 6))
+
+
+def _text(value: str) -> str:
+    """PostgreSQL's text holds no NUL; in a body it is escaped already."""
+    return value.replace("\0", "\\u0000")
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
