@@ -73,10 +73,17 @@ class Server:
         name = f"test_{uuid.uuid4().hex}"
         admin = await self.admin()
         try:
-            await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template_amelia')
+            await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template_amelia STRATEGY FILE_COPY')
         finally:
             await admin.close()
         return self.url(name)
+
+    async def drop(self, url: str) -> None:
+        admin = await self.admin()
+        try:
+            await admin.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
+        finally:
+            await admin.close()
 
 
 def _aside(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -108,8 +115,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 
 @pytest.fixture
-async def database_url(postgres_server: Server) -> str:
-    return await postgres_server.fresh()
+async def database_url(postgres_server: Server) -> AsyncIterator[str]:
+    url = await postgres_server.fresh()
+    yield url
+    await postgres_server.drop(url)
 
 
 @pytest.fixture
