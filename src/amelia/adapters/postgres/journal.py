@@ -16,7 +16,7 @@ from .changes import appending, closing_gap, executing, expiring, recording, wak
 from .group import GroupCommit
 from .listen import listen
 from .lock import Lock
-from .pool import Pool, connect, lock_pool, pool_of, unavailable
+from .pool import Pool, close_pool, connect, lock_pool, pool_of, unavailable
 from .tables import WorkflowRow
 from .transaction import NOTIFY_CHANNEL, OUTBOX_CHANNEL, Change, Changed, apply
 
@@ -66,9 +66,10 @@ class PostgresJournal:
         return cls(engine, await lock_pool(database_url), lease_seconds=lease_seconds)
 
     async def close(self) -> None:
+        """Soon, also when the database is away: what is under way then has an unknown outcome either way."""
         await self._group.close()
-        await self._locks.close()
-        await self._engine.close_connection_pool()
+        await close_pool(self._locks)
+        await close_pool(pool_of(self._engine))
 
     async def execute(self, command: AnyCommand, fingerprint: str = "") -> Executed:
         changed = await self._group.submit(executing(command, fingerprint))

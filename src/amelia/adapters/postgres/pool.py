@@ -1,5 +1,6 @@
 """Connections to the database, and its errors as ours."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -11,6 +12,8 @@ from ...errors import Unavailable
 from .tables import CommandRow, OutboxRow, WorkflowRow
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+_CLOSE_SECONDS = 2.0
 
 AWAY = (
     OSError,
@@ -59,6 +62,14 @@ async def lock_pool(database_url: str) -> Pool:
     """Connections that hold locks: apart from the others, because who holds a lock then needs one of those."""
     async with unavailable():
         return await asyncpg.create_pool(database_url, min_size=0, max_size=16, command_timeout=60, timeout=10)
+
+
+async def close_pool(pool: Pool) -> None:
+    """asyncpg waits for its connections' last words; a database that is away has none."""
+    try:
+        await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
+    except (TimeoutError, *AWAY):
+        pool.terminate()
 
 
 def pool_of(engine: PostgresEngine) -> Pool:
