@@ -4,14 +4,14 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from amelia.contract.events import WorkflowCompleted
 from amelia.contract.invocation import Invocation
-from amelia.contract.workflow import Money
+from amelia.contract.workflow import Money, Profile
 from amelia.drivers.base import Driver
 from amelia.errors import AmeliaError, Unavailable
 from amelia.memory.base import Memory
@@ -26,11 +26,14 @@ from amelia.ports.agents import Announcer, ObjectStore
 
 from .choosing import Missing, choose
 
+Choose = Callable[[Profile, Mapping[str, str]], tuple[Driver, str]]
+
 log = logging.getLogger(__name__)
 
 
 class Workshop:
-    """``pauses``: seconds before a run that something was away for is tried again; after the last it is given up."""
+    """``pauses``: seconds before a run that something was away for is tried again; after the last it is given up.
+    ``chooses``: who answers the agents of a profile, given ``environ``."""
 
     def __init__(
         self,
@@ -39,17 +42,19 @@ class Workshop:
         memory: Memory,
         environ: Mapping[str, str],
         pauses: Sequence[float] = (2, 10, 30),
+        chooses: Choose = choose,
     ) -> None:
         self._objects = objects
         self._memory = memory
         self._environ = environ
         self._pauses = pauses
+        self._chooses = chooses
 
     async def carry(self, asked: Invocation, announcer: Announcer) -> Ended:
         """Raises ``Unavailable`` when not even the failure could be written to the memory."""
         job = job_of(asked)
         workdir = await asyncio.to_thread(_fresh_directory, asked)
-        driver, model = choose(asked.profile, self._environ)
+        driver, model = self._chooses(asked.profile, self._environ)
         try:
             return await self._patiently(job, asked.epoch, driver, model, announcer, workdir)
         except Exception as error:
