@@ -1,0 +1,46 @@
+"""Somebody who looks at the journal all the time: no workflow may be forgotten, none that has ended may change."""
+
+import asyncio
+import contextlib
+
+import asyncpg
+
+_ORPHANS = """
+SELECT id, status FROM workflow w
+WHERE status NOT IN ('completed', 'failed', 'cancelled', 'blocked') AND lease_until IS NULL AND wake_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.workflow_id = w.id AND o.destination = 'commands')
+"""
+_ENDED = "SELECT id, status FROM workflow WHERE status IN ('completed', 'failed', 'cancelled')"
+_LOOK_SECONDS = 0.05
+
+
+class Watch:
+    """``orphans`` were seen with neither a lease, nor an order in the outbox, nor a time to be woken at; ``changed``
+    have ended, and then in another way."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._ended: dict[str, str] = {}
+        self.orphans: set[tuple[str, str]] = set()
+        self.changed: set[tuple[str, str, str]] = set()
+        self.looks = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection = await asyncpg.connect(self._url, command_timeout=30)
+                try:
+                    while not stop.is_set():
+                        await self._look(connection)
+                        await asyncio.sleep(_LOOK_SECONDS)
+                finally:
+                    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                        await connection.close()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _look(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.orphans.update((row["id"], row["status"]) for row in await connection.fetch(_ORPHANS))
+        ended = {row["id"]: row["status"] for row in await connection.fetch(_ENDED)}
+        self.changed.update((id_, was, ended.get(id_, "")) for id_, was in self._ended.items() if ended.get(id_) != was)
+        self._ended = ended
+        self.looks += 1
