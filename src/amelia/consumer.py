@@ -36,7 +36,7 @@ class Consumer:
 
     A handler that raises ``Unavailable`` is tried again with the same messages while nothing more is received: the
     world is away, and that is nobody's delivery attempt. Any other error counts; after ``max_receives`` of a message
-    it becomes a dead letter.
+    it becomes a dead letter. ``drained`` is told how many seconds ago everything was taken that was in the queue.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Consumer:
         *,
         in_flight: int,
         max_receives: int,
-        drained: Callable[[], Awaitable[None]] | None = None,
+        drained: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._queue = queue
         self._handle = handle
@@ -54,7 +54,7 @@ class Consumer:
         self._max_receives = max_receives
         self._drained = drained
         self._waiting: dict[int, float] = {}
-        self._busy = 0
+        self._emptied: dict[int, float | None] = dict.fromkeys(range(in_flight))
 
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -63,24 +63,33 @@ class Consumer:
             if self._drained is not None:
                 group.create_task(self._tell_when_drained(self._drained, stop))
 
-    async def _tell_when_drained(self, drained: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
-        """Said while a receive waits and nothing that was received is still in hand."""
+    async def _tell_when_drained(self, drained: Callable[[float], Awaitable[None]], stop: asyncio.Event) -> None:
         while not stop.is_set():
             await _sleep(_QUIET_SECONDS, stop)
-            quiet_since = time.monotonic() - _QUIET_SECONDS
-            if self._busy == 0 and any(since <= quiet_since for since in self._waiting.values()):
+            emptied = self._emptied_at()
+            if emptied is not None:
                 try:
-                    await drained()
+                    await drained(time.monotonic() - emptied)
                 except Unavailable as error:
                     log.warning("cannot say that the queue is drained: %s", error)
+
+    def _emptied_at(self) -> float | None:
+        """When no loop had anything more to take: it waits, or its last receive was no full batch and is handled."""
+        now = time.monotonic()
+        quiet = {number for number, since in self._waiting.items() if since <= now - _QUIET_SECONDS}
+        times = [now if number in quiet else emptied for number, emptied in self._emptied.items()]
+        return None if None in times else min(t for t in times if t is not None)
 
     async def _loop(self, number: int, stop: asyncio.Event) -> None:
         pause = 0.1
         while not stop.is_set():
             try:
                 messages = await self._receive(number, stop)
+                received = time.monotonic()
                 if messages:
-                    await self._take(messages, stop)
+                    await self._take(number, messages, stop)
+                if messages is not None and len(messages) < _BATCH:
+                    self._emptied[number] = received
                 pause = 0.1
             except Unavailable as error:
                 log.warning("%s; trying again in %.1f s", error, pause)
@@ -103,13 +112,11 @@ class Consumer:
         await asyncio.gather(receiving, return_exceptions=True)
         return None
 
-    async def _take(self, messages: Sequence[Message], stop: asyncio.Event) -> None:
-        self._busy += 1
-        try:
-            verdicts = await self._verdicts(messages, stop)
-            await self._settle(messages, verdicts)
-        finally:
-            self._busy -= 1
+    async def _take(self, number: int, messages: Sequence[Message], stop: asyncio.Event) -> None:
+        if len(messages) == _BATCH:
+            self._emptied[number] = None
+        verdicts = await self._verdicts(messages, stop)
+        await self._settle(messages, verdicts)
 
     async def _verdicts(self, messages: Sequence[Message], stop: asyncio.Event) -> Sequence[Verdict]:
         pause = 0.1
@@ -130,19 +137,23 @@ class Consumer:
     async def _settle(self, messages: Sequence[Message], verdicts: Sequence[Verdict]) -> None:
         """A failure to settle is not fatal: what is not settled comes again."""
         paired = list(zip(messages, verdicts, strict=True))
-        try:
-            for message, verdict in paired:
-                if verdict.kind == "dead":
-                    log.error("message %s becomes a dead letter: %s", message.id, verdict.reason)
-                    await self._queue.dead_letter(message, verdict.reason)
-            done = [message for message, verdict in paired if verdict.kind == "done"]
-            again = [message for message, verdict in paired if verdict.kind == "again"]
-            if done:
-                await self._queue.acknowledge(done)
-            if again:
-                await self._queue.release(again, after_seconds=1)
-        except Unavailable as error:
-            log.warning("%s; the messages come again", error)
+        done = [message for message, verdict in paired if verdict.kind == "done"]
+        again = [message for message, verdict in paired if verdict.kind == "again"]
+        if done:
+            await _tried(self._queue.acknowledge(done))
+        if again:
+            await _tried(self._queue.release(again, after_seconds=1))
+        for message, verdict in paired:
+            if verdict.kind == "dead":
+                log.error("message %s becomes a dead letter: %s", message.id, verdict.reason)
+                await _tried(self._queue.dead_letter(message, verdict.reason))
+
+
+async def _tried(settling: Awaitable[None]) -> None:
+    try:
+        await settling
+    except Unavailable as error:
+        log.warning("%s; the messages come again", error)
 
 
 def _failed(message: Message, error: Exception, max_receives: int) -> Verdict:

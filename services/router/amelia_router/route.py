@@ -40,8 +40,8 @@ class Router:
                 verdicts[index] = Verdict("dead", f"{type(refusal).__name__}: {refusal}")
         return verdicts
 
-    async def drained(self) -> None:
-        await self._journal.drained("router")
+    async def drained(self, seconds_ago: float) -> None:
+        await self._journal.drained("router", seconds_ago)
 
 
 def read(body: str, masters: Sequence[bytes]) -> Arrived:
