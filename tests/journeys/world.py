@@ -165,11 +165,11 @@ class Fleet:
 
         async def there() -> Workflow | None:
             w = await self.look(workflow_id)
-            assert w.status in statuses or not w.ended, f"{w.status}: {w.reason}\n{await self._told(workflow_id)}"
+            assert w.status in statuses or not w.ended, f"{w.status}: {w.reason}\n{await self.told(workflow_id)}"
             return w if w.status in statuses else None
 
         async def why() -> str:
-            return f"{workflow_id} is not {' or '.join(statuses)}\n{await self._told(workflow_id)}"
+            return f"{workflow_id} is not {' or '.join(statuses)}\n{await self.told(workflow_id)}"
 
         return await self.eventually(there, why)
 
@@ -209,7 +209,7 @@ class Fleet:
                 return await ask()
             await asyncio.sleep(0.05)
 
-    async def _told(self, workflow_id: str) -> str:
+    async def told(self, workflow_id: str) -> str:
         w = await self.look(workflow_id)
         events = [
             f"{sequence:4} a{event.attempt} f{event.fact} o{event.ordinal} {codec.type_of(event)}"
