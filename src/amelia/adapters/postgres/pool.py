@@ -19,6 +19,7 @@ AWAY = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -26,7 +27,8 @@ AWAY = (
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
 )
-"""Errors that pass: the database is away, starting, stopping, failing over or asks for another try."""
+"""Errors that pass: the database is away, starting, stopping, failing over or asks for another try. asyncpg calls it an
+internal error of its own when the server ended a connection at the moment it was taken from the pool."""
 
 
 @asynccontextmanager
