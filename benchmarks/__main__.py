@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from amelia.errors import AmeliaError
+from amelia.errors import AmeliaError, Refused
 
 from . import append, history, starts, streaming, submissions
 from .ground import Ground, prepared
@@ -26,6 +26,9 @@ BENCHMARKS: dict[str, Callable[[Ground], Awaitable[list[Reading]]]] = {
 
 async def run(words: Sequence[str]) -> int:
     """1 when a benchmark could not be taken; why is said in a line below the table."""
+    unknown = [word for word in words if not any(word in name for name in BENCHMARKS)]
+    if unknown:
+        raise Refused(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     chosen = {name: b for name, b in BENCHMARKS.items() if not words or any(word in name for word in words)}
     readings, failures = list[Reading](), list[str]()
     began = time.monotonic()
