@@ -1,8 +1,5 @@
 """What has to be true at the end of every journey."""
 
-import tempfile
-from pathlib import Path
-
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.domain.workflow import Workflow
@@ -34,7 +31,7 @@ async def check_rest(fleet: Fleet) -> None:
     assert not fleet.commands.dead
     for workflow_id in before[0]:
         check_order([*await fleet.story(workflow_id)])
-        assert not [*Path(tempfile.gettempdir()).glob(f"amelia-{workflow_id}-*")]
+        assert fleet.machines.crashes or not fleet.machines.left_behind(workflow_id)
 
 
 async def check_completed(fleet: Fleet, *workflow_ids: str) -> None:

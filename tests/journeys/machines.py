@@ -1,10 +1,11 @@
 """The platform that runs sessions, each on a machine of its own that can crash at any moment."""
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from random import Random
 
 import msgspec
 
@@ -92,18 +93,17 @@ class FragileObjects(FolderObjects):
 
 class Machines:
     """Implements ``ports.queues.Runtimes``. ``fuses`` are those of a workflow's next machines, the first one first;
-    ``unanswered`` is the probability that the answer to an invocation is lost."""
+    ``unanswered`` is how many answers to invocations are lost."""
 
-    def __init__(self, bus: Bus, script: Script, folder: Path, chance: Random) -> None:
+    def __init__(self, bus: Bus, script: Script, folder: Path) -> None:
         self._bus = bus
         self._script = script
         self._folder = folder
-        self._chance = chance
         self._all: list[Machine] = []
         self.running: dict[str, Machine] = {}
         self.leaving: dict[str, Machine] = {}
         self.fuses: dict[str, list[int]] = {}
-        self.unanswered = 0.0
+        self.unanswered = 0
         self.obeys = True
         self.before: Callable[[Invocation], Awaitable[None]] | None = None
         self.invocations: list[Invocation] = []
@@ -121,7 +121,8 @@ class Machines:
         if leaving is not None and not leaving.end().done():
             raise Conflict("the session is winding down; invoke it again in a moment")
         accepted = await self._machine(session_id).session.accept(asked)
-        if self._chance.random() < self.unanswered:
+        if self.unanswered:
+            self.unanswered -= 1
             raise Unavailable("the answer did not arrive; whether it was taken is not known")
         return msgspec.json.encode(accepted)
 
@@ -140,6 +141,13 @@ class Machines:
 
     async def close(self) -> None:
         await asyncio.gather(*(machine.end() for machine in self._all))
+        for session_id in {asked.workflow_id for asked in self.invocations}:
+            for folder in self.left_behind(session_id):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def left_behind(self, session_id: str) -> list[Path]:
+        """Directories of its attempts."""
+        return [*Path(tempfile.gettempdir()).glob(f"amelia-{session_id}-*")]
 
     def _machine(self, session_id: str) -> Machine:
         machine = self.running.get(session_id)

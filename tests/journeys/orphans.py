@@ -5,6 +5,8 @@ import contextlib
 
 import asyncpg
 
+from amelia.adapters.postgres.pool import AWAY
+
 _ORPHANS = """
 SELECT id, status FROM workflow w
 WHERE status NOT IN ('completed', 'failed', 'cancelled', 'blocked') AND lease_until IS NULL AND wake_at IS NULL
@@ -27,14 +29,14 @@ class Watch:
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*AWAY):
                 connection = await asyncpg.connect(self._url, command_timeout=30)
                 try:
                     while not stop.is_set():
                         await self._look(connection)
                         await asyncio.sleep(_LOOK_SECONDS)
                 finally:
-                    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    with contextlib.suppress(*AWAY):
                         await connection.close()
             await asyncio.sleep(_LOOK_SECONDS)
 

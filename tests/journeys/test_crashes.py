@@ -89,8 +89,8 @@ async def test_three_attempts_that_crash_without_a_new_fact_end_it_with_the_caus
 
 async def test_answers_of_the_platform_that_are_lost_cost_attempts_and_nothing_else(assemble: Assemble) -> None:
     async with assemble(27) as fleet:
-        fleet.machines.unanswered = 0.5
-        workflow_ids = [await fleet.start(auto_approve=True) for _ in range(3)]
+        fleet.machines.unanswered = 2
+        workflow_ids = [await fleet.start(auto_approve=True) for _ in range(2)]
         for workflow_id in workflow_ids:
             await fleet.until(workflow_id, "completed")
         await check_rest(fleet)

@@ -64,7 +64,7 @@ class Fleet:
         self.commands = FaultyQueue(chance, faults)
         self.said = FaultyBus("amelia.control", None, chance, faults)
         spoken = FaultyBus("amelia.runtime", self.events, chance, faults)
-        self.machines = Machines(spoken, self.script, folder, chance)
+        self.machines = Machines(spoken, self.script, folder)
         self.repository = folder / "origin"
         self._dispatching = dispatching
         self._stop = asyncio.Event()
@@ -76,6 +76,7 @@ class Fleet:
     async def __aenter__(self) -> "Fleet":
         _make_repository(self.repository)
         self.journal = await self._open_journal()
+        self._looking = await asyncpg.create_pool(self.url, min_size=0, max_size=1, command_timeout=30)
         router = Router(await self._open_journal(), _KEYS)
         consumer = Consumer(self.events, router.handle, in_flight=4, max_receives=3, drained=router.drained)
         self._router = asyncio.create_task(consumer.run(self._stop))
@@ -89,14 +90,17 @@ class Fleet:
     async def __aexit__(self, *failed: object) -> None:
         self._stop.set()
         running = [task for task in (self._router, self._watching, *self._dispatching_tasks) if task is not None]
-        await asyncio.gather(*running)
-        if self._dispatcher is not None:
-            await self._dispatcher.drain()
-        await self.machines.close()
-        for queue in (self.events, self.commands):
-            queue.lose_everything()
-        for journal in self._journals:
-            await journal.close()
+        try:
+            await asyncio.gather(*running)
+        finally:
+            if self._dispatcher is not None:
+                await self._dispatcher.drain()
+            await self.machines.close()
+            for queue in (self.events, self.commands):
+                queue.lose_everything()
+            await self._looking.close()
+            for journal in self._journals:
+                await journal.close()
 
     def start_dispatcher(self) -> None:
         journal = self._dispatchers_journal
@@ -180,15 +184,11 @@ class Fleet:
                 if task is not None and task.done():
                     task.result()
             assert time.monotonic() < deadline, await why()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         return found
 
     async def sql(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.url, command_timeout=30)
-        try:
-            return list(await connection.fetch(statement, *arguments))
-        finally:
-            await connection.close()
+        return list(await self._looking.fetch(statement, *arguments))
 
     def branches(self) -> dict[str, str]:
         """The branches there are beside ``main``, and their commits."""
