@@ -65,7 +65,7 @@ class Attempts:
         """Invokes the session for the open attempt; whatever comes of it is recorded. Hold the session's lock."""
         w = row.workflow
         try:
-            answer = await self._call(w, command_id)
+            answer = await self.call(w, command_id)
         except NotStarted as error:
             await self._park(w, str(error))
         except Unavailable as error:
@@ -75,7 +75,8 @@ class Attempts:
         else:
             log.info("%s attempt %d: the runtime answers %s", w.id, w.epoch, answer.outcome)
 
-    async def _call(self, w: Workflow, command_id: str) -> Accepted:
+    async def call(self, w: Workflow, command_id: str) -> Accepted:
+        """Only invokes. Raises ``NotStarted``, ``Unavailable`` when it may have, and ``Refused``."""
         payload = msgspec.json.encode(await self._invocation(w, command_id))
         for pause in (*_CONFLICT_PAUSES, None):
             try:

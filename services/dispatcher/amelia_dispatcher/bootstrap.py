@@ -11,7 +11,7 @@ from amelia.adapters.aws.runtimes import AgentCoreRuntimes
 from amelia.adapters.aws.session import open_client
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.consumer import Consumer
-from amelia.lifecycle import stop_on_signals, until_available
+from amelia.lifecycle import until_available
 from amelia.settings import Settings
 from amelia.workspace.deliver import deliver
 
@@ -22,8 +22,7 @@ from .relay import Relay
 from .sweep import Sweeper
 
 
-async def run(settings: Settings) -> None:
-    stop = stop_on_signals()
+async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(open_client("sqs", settings))
         secrets = await stack.enter_async_context(open_client("secretsmanager", settings))

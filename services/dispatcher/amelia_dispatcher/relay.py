@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from amelia.contract import codec
-from amelia.errors import Refused, Unavailable
+from amelia.errors import Malformed, Refused, Unavailable
 from amelia.ports.journal import Journal, Outgoing
 from amelia.ports.queues import Announcement, Bus, Queue, Sending
 
@@ -72,7 +72,7 @@ class Relay:
             await self._journal.settle([row.id for row in rows])
         except Unavailable as error:
             log.warning("%d events are published again later: %s", len(rows), error)
-        except Refused as error:
+        except (Refused, Malformed) as error:
             if len(rows) > 1:
                 for row in rows:
                     await self._publish([row])

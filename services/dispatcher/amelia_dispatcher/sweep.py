@@ -47,20 +47,19 @@ class Sweeper:
                 log.warning("%s: %s", row.workflow.id, row.workflow.reason)
         if found.wakes:
             await self._journal.wake(found.wakes)
-        for workflow_id in found.gaps:
-            await self._ask(workflow_id)
+        await asyncio.gather(*(self._ask(workflow_id) for workflow_id in found.gaps))
 
     async def _ask(self, workflow_id: str) -> None:
         """Missing progress is declared missing. A missing fact is asked for: an invocation in the same epoch makes
-        the runtime announce again."""
-        row = await self._journal.close_gap(workflow_id)
-        if row is None or not row.behind or not row.workflow.open:
-            return
+        the runtime announce again. One that cannot be asked may work on: whether it lives is its lease's matter."""
         try:
+            row = await self._journal.close_gap(workflow_id)
+            if row is None or not row.behind or not row.workflow.open:
+                return
             async with self._journal.exclusively(f"session/{workflow_id}"):
                 now = await self._journal.get(workflow_id)
                 if now is not None and now.workflow.open and now.workflow.epoch == row.workflow.epoch:
                     log.info("%s: facts above %d are missing; asking again", workflow_id, now.workflow.fact)
-                    await self._attempts.invoke(now, new_id())
+                    await self._attempts.call(now.workflow, new_id())
         except AmeliaError as error:
             log.warning("%s: asking for missing facts failed: %s", workflow_id, error)
