@@ -1,0 +1,109 @@
+"""A dispatcher on a real journal; everything else around it is in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from amelia.adapters.local.objects import FolderObjects
+from amelia.adapters.postgres.journal import PostgresJournal
+from amelia.consumer import Consumer
+from amelia.contract import commands as c
+from amelia.domain.workflow import Workflow
+from amelia.settings import Settings
+from amelia_dispatcher import attempt
+from amelia_dispatcher.attempt import Attempts
+from amelia_dispatcher.deliver import Deliveries
+from amelia_dispatcher.dispatch import Dispatcher
+from amelia_dispatcher.relay import Relay
+from amelia_dispatcher.sweep import Sweeper
+
+from ..conftest import Opener
+from ..inmemory import FixedKeys, MemoryBus, MemoryQueue, MemoryRuntimes
+from ..samples import eventually, start, the
+
+
+class Pushes:
+    """A repository that notes what is pushed to it."""
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[str, str]] = []
+        self.fails: Exception | None = None
+
+    async def __call__(self, *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str) -> object:
+        if self.fails is not None:
+            raise self.fails
+        self.pushed.append((branch, commit))
+        return None
+
+
+class World:
+    """``running`` has the relay and the consumer at work; what needs no concurrency calls the parts directly."""
+
+    def __init__(self, journal: PostgresJournal, url: str, objects: FolderObjects) -> None:
+        self.journal, self.url, self.objects = journal, url, objects
+        self.queue, self.bus, self.runtimes, self.pushes = MemoryQueue(), MemoryBus(), MemoryRuntimes(), Pushes()
+        self.settings = Settings(resend_seconds=0.1, sweep_seconds=0.1, gap_seconds=0, max_attempts=3)
+        self.attempts = Attempts(journal, self.runtimes, FixedKeys(b"master"), self.settings)
+        deliveries = Deliveries(journal, objects, self.pushes)
+        self.dispatcher = Dispatcher(journal, self.runtimes, self.attempts, deliveries)
+        self.relay = Relay(journal, self.queue, self.bus, resend_seconds=self.settings.resend_seconds)
+        self.sweeper = Sweeper(journal, self.attempts, self.settings)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        consumer = Consumer(self.queue, self.dispatcher.handle, in_flight=2, max_receives=3)
+        async with AsyncExitStack() as stack:
+            tasks = [asyncio.create_task(consumer.run(stop)), asyncio.create_task(self.relay.run(stop))]
+            stack.push_async_callback(asyncio.wait_for, asyncio.gather(*tasks), 15)
+            stack.callback(stop.set)
+            yield
+        await self.dispatcher.drain()
+
+    async def submitted(self) -> c.StartWorkflow:
+        command = start()
+        await self.journal.execute(command)
+        return command
+
+    async def workflow(self, workflow_id: str) -> Workflow:
+        return (await the(self.journal, workflow_id)).workflow
+
+    async def until(self, workflow_id: str, **expected: object) -> Workflow:
+        async def holds() -> bool:
+            w = await self.workflow(workflow_id)
+            return all(getattr(w, name) == value for name, value in expected.items())
+
+        await eventually(holds, f"{workflow_id} has {expected}")
+        return await self.workflow(workflow_id)
+
+    async def sql(self, statement: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close()
+
+    async def orders(self) -> list[str]:
+        """The commands that are not settled."""
+        return [row["id"] for row in await self.sql("SELECT id FROM outbox WHERE destination = 'commands'")]
+
+    async def pass_time(self) -> None:
+        """Parked workflows are due, leases have run out, and the router has read everything."""
+        await self.sql("UPDATE workflow SET wake_at = now() - interval '1 s' WHERE wake_at IS NOT NULL")
+        past = "to_char(now() - interval '1 s', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+        await self.sql(
+            f"UPDATE workflow SET state = jsonb_set(state::jsonb, '{{parked_until}}', to_jsonb({past}))::text"
+            " WHERE state::jsonb ? 'parked_until'"
+        )
+        await self.sql("UPDATE workflow SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL")
+        await self.journal.drained("router")
+
+
+@pytest.fixture
+async def world(open_journal: Opener, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(attempt, "_CONFLICT_PAUSES", (0.01, 0.01))
+    return World(await open_journal(size=6), database_url, FolderObjects(tmp_path))
