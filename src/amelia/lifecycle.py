@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,9 @@ from .telemetry import start_logging
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_DRAIN_SECONDS = 7.0
+_END_SECONDS = 9.5
 
 
 async def until_available(what: str, attempt: Callable[[], Awaitable[T]], pause_seconds: float = 0.2) -> T:
@@ -37,15 +41,32 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def serve(service: str, run: Callable[[Settings], Awaitable[None]]) -> None:
+Run = Callable[[Settings, asyncio.Event], Awaitable[None]]
+"""A service: works until the event is set, then settles what is in hand and returns."""
+
+
+def serve(service: str, run: Run) -> None:
     """The body of a service's ``main``. Errors of ours end it with one sentence and status 1."""
     try:
         settings = load()
         start_logging(service, settings.log_level)
-        asyncio.run(_awaited(run, settings))
+        asyncio.run(_until_stopped(run, settings))
     except AmeliaError as error:
         sys.exit(f"amelia-{service}: {error}")
 
 
-async def _awaited(run: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
-    await run(settings)
+async def _until_stopped(run: Run, settings: Settings) -> None:
+    """Told to stop, it ends within ten seconds, whatever it waits for: everything in hand is safe elsewhere."""
+    stop = stop_on_signals()
+    working = asyncio.ensure_future(run(settings, stop))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not working.done():
+        asyncio.get_running_loop().call_later(_END_SECONDS, os._exit, 1)
+        await asyncio.wait((working,), timeout=_DRAIN_SECONDS)
+        working.cancel()
+    stopping.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        log.warning("stopped before everything in hand was settled; it comes again")

@@ -1,7 +1,9 @@
 """The api's parts, put together."""
 
+import asyncio
 import getpass
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -19,7 +21,7 @@ from .depends import Caller
 _POOL = 16
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, stop: asyncio.Event) -> None:
     token = _token(settings.api_token_file)
     async with AsyncExitStack() as stack:
         s3 = await stack.enter_async_context(open_client("s3", settings))
@@ -45,7 +47,22 @@ async def run(settings: Settings) -> None:
             timeout_graceful_shutdown=5,
             ws_max_size=65_536,
         )
-        await uvicorn.Server(config).serve()
+        server = _Server(config)
+        stopping = asyncio.create_task(server.stop_at(stop))
+        await server.serve()
+        stopping.cancel()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to whoever runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def stop_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.should_exit = True
 
 
 def _token(path: str) -> str:

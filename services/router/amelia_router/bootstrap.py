@@ -1,5 +1,6 @@
 """The router's parts, put together."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from amelia.adapters.aws.keys import MasterKeys
@@ -7,14 +8,13 @@ from amelia.adapters.aws.queue import SqsQueue
 from amelia.adapters.aws.session import open_client
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.consumer import Consumer
-from amelia.lifecycle import stop_on_signals, until_available
+from amelia.lifecycle import until_available
 from amelia.settings import Settings
 
 from .route import Router
 
 
-async def run(settings: Settings) -> None:
-    stop = stop_on_signals()
+async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(open_client("sqs", settings))
         secrets = await stack.enter_async_context(open_client("secretsmanager", settings))
