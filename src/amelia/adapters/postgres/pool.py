@@ -40,12 +40,17 @@ async def unavailable() -> AsyncIterator[None]:
         raise Unavailable(f"the database does not answer: {type(error).__name__}: {error}") from error
 
 
+class _Engine(PostgresEngine):
+    async def check_version(self) -> None:
+        """Piccolo would connect here, in its constructor, holding up the event loop; the pool connects soon enough."""
+
+
 async def connect(database_url: str, size: int = 8) -> PostgresEngine:
     """A Piccolo engine whose pool the hot paths share. Raises ``Unavailable`` while the database is away.
 
     ``command_timeout`` is set because asyncpg otherwise waits for ever on a dead connection.
     """
-    engine = PostgresEngine(config={"dsn": database_url}, log_queries=False, extensions=())
+    engine = _Engine(config={"dsn": database_url}, log_queries=False, extensions=())
     async with unavailable():
         await engine.start_connection_pool(
             dsn=database_url,
