@@ -28,7 +28,8 @@ class Machine:
     """One process of a runtime. ``fuse`` is after how many moments it crashes: a model's turn, a write to the object
     store and a publish have a moment before them and one behind."""
 
-    def __init__(self, bus: Bus, script: Script, folder: Path, fuse: int) -> None:
+    def __init__(self, session_id: str, bus: Bus, script: Script, folder: Path, fuse: int) -> None:
+        self.session_id = session_id
         self._bus = bus
         self._script = script
         self._folder = folder
@@ -135,6 +136,10 @@ class Machines:
             machine.end()
         return True
 
+    def crashed(self, session_id: str) -> int:
+        """How many of its machines."""
+        return sum(machine.dead for machine in self._all if machine.session_id == session_id)
+
     def lives(self, session_id: str) -> bool:
         machine = self.running.get(session_id)
         return machine is not None and not machine.dead
@@ -153,7 +158,7 @@ class Machines:
         machine = self.running.get(session_id)
         if machine is None or machine.dead:
             fuses = self.fuses.get(session_id)
-            machine = Machine(self._bus, self._script, self._folder, fuses.pop(0) if fuses else 0)
+            machine = Machine(session_id, self._bus, self._script, self._folder, fuses.pop(0) if fuses else 0)
             self.running[session_id] = machine
             self._all.append(machine)
         return machine

@@ -3,52 +3,53 @@
 import asyncio
 from collections.abc import Callable
 
-import pytest
-
 from .carriers import Faults
 from .checks import check_completed, check_rest
-from .conftest import Assemble
+from .conftest import Assemble, beside
+from .world import Fleet
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_an_issue_becomes_a_branch_although_everything_comes_twice_and_in_no_order(
-    assemble: Assemble, seed: int
-) -> None:
-    async with assemble(seed) as fleet:
-        workflow_id = await fleet.start()
-        await fleet.until(workflow_id, "blocked")
-        await fleet.approve(workflow_id)
-        await fleet.until(workflow_id, "completed")
-        await check_rest(fleet)
-        await check_completed(fleet, workflow_id)
-        assert fleet.script.repeated(workflow_id) == 0
+async def test_an_issue_becomes_a_branch_although_everything_comes_twice_and_in_no_order(assemble: Assemble) -> None:
+    async def journey(seed: int) -> None:
+        async with assemble(seed) as fleet:
+            workflow_id = await _approved(fleet)
+            await fleet.until(workflow_id, "completed")
+            await check_rest(fleet)
+            await check_completed(fleet, workflow_id)
+            assert fleet.script.repeated(workflow_id) == 0
+
+    await beside(range(1, 5), journey)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_an_issue_becomes_a_branch_although_one_message_in_five_is_lost(assemble: Assemble, seed: int) -> None:
-    async with assemble(seed, faults=Faults(loss=0.2, throttled=0.1)) as fleet:
-        workflow_id = await fleet.start()
-        await fleet.until(workflow_id, "blocked")
-        await fleet.approve(workflow_id)
-        await fleet.until(workflow_id, "completed")
-        await check_rest(fleet)
-        await check_completed(fleet, workflow_id)
-        assert fleet.events.lost
-        assert fleet.script.repeated(workflow_id) == 0
+async def test_an_issue_becomes_a_branch_although_one_message_in_five_is_lost(assemble: Assemble) -> None:
+    """Commands, facts, progress and signs of life alike."""
+
+    async def journey(seed: int) -> None:
+        async with assemble(seed, faults=Faults(loss=0.2, throttled=0.1)) as fleet:
+            workflow_id = await _approved(fleet)
+            await fleet.until(workflow_id, "completed")
+            await check_rest(fleet)
+            await check_completed(fleet, workflow_id)
+            assert fleet.events.lost
+            assert fleet.script.repeated(workflow_id) == 0
+
+    await beside(range(1, 5), journey)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 async def test_an_issue_becomes_a_branch_although_the_queue_loses_all_commands_again_and_again(
-    assemble: Assemble, seed: int
+    assemble: Assemble,
 ) -> None:
-    async with assemble(seed) as fleet:
-        losing = asyncio.create_task(_lose(fleet.commands.lose_everything, fleet.chance.uniform))
-        workflow_id = await fleet.start(auto_approve=True)
-        await losing
-        await fleet.until(workflow_id, "completed")
-        await check_rest(fleet)
-        await check_completed(fleet, workflow_id)
-        assert fleet.commands.lost
+    async def journey(seed: int) -> None:
+        async with assemble(seed) as fleet:
+            losing = asyncio.create_task(_lose(fleet.commands.lose_everything, fleet.chance.uniform))
+            workflow_id = await fleet.start(auto_approve=True)
+            await losing
+            await fleet.until(workflow_id, "completed")
+            await check_rest(fleet)
+            await check_completed(fleet, workflow_id)
+            assert fleet.commands.lost
+
+    await beside(range(1, 4), journey)
 
 
 async def test_ten_issues_at_once_become_ten_branches(assemble: Assemble) -> None:
@@ -59,6 +60,13 @@ async def test_ten_issues_at_once_become_ten_branches(assemble: Assemble) -> Non
         await check_rest(fleet)
         await check_completed(fleet, *workflow_ids)
         assert len(fleet.branches()) == 10
+
+
+async def _approved(fleet: Fleet) -> str:
+    workflow_id = await fleet.start()
+    await fleet.until(workflow_id, "blocked")
+    await fleet.approve(workflow_id)
+    return workflow_id
 
 
 async def _lose(lose_everything: Callable[[], None], pause: Callable[[float, float], float]) -> None:

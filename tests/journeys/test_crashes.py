@@ -3,48 +3,38 @@
 import asyncio
 
 import asyncpg
-import pytest
 
 from amelia.contract import events as e
 from amelia.contract.invocation import Invocation
 
-from .carriers import Faults
 from .checks import check_completed, check_rest
-from .conftest import Assemble
+from .conftest import Assemble, beside
 
 _TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
 _MOMENTS = 110
 """There are about so many in a workflow."""
 
 
-@pytest.mark.parametrize("seed", [21, 22, 23])
 async def test_a_runtime_that_crashes_anywhere_is_taken_over_and_nothing_finished_is_repeated(
-    assemble: Assemble, seed: int
+    assemble: Assemble,
 ) -> None:
-    async with assemble(seed) as fleet:
-        workflow_ids = []
-        for _ in range(4):
-            workflow_id = await fleet.start(auto_approve=True)
-            fleet.machines.fuses[workflow_id] = [fleet.chance.randint(1, _MOMENTS)]
-            workflow_ids.append(workflow_id)
-        for workflow_id in workflow_ids:
-            await fleet.until(workflow_id, "completed")
-        await check_rest(fleet)
-        await check_completed(fleet, *workflow_ids)
-        assert fleet.machines.crashes
-        for workflow_id in workflow_ids:
-            assert fleet.script.repeated(workflow_id) <= 1
+    """The first workflow of each fleet loses three runtimes on its way, the others one."""
 
+    async def journey(seed: int) -> None:
+        async with assemble(seed) as fleet:
+            workflow_ids = [await fleet.start(auto_approve=True) for _ in range(4)]
+            for workflow_id in workflow_ids:
+                fleet.machines.fuses[workflow_id] = [fleet.chance.randint(1, _MOMENTS)]
+            fleet.machines.fuses[workflow_ids[0]] = [fleet.chance.randint(15, 40) for _ in range(3)]
+            for workflow_id in workflow_ids:
+                await fleet.until(workflow_id, "completed")
+            await check_rest(fleet)
+            await check_completed(fleet, *workflow_ids)
+            assert fleet.machines.crashes > 3
+            for workflow_id in workflow_ids:
+                assert fleet.script.repeated(workflow_id) <= fleet.machines.crashed(workflow_id)
 
-async def test_a_runtime_that_crashes_three_times_on_its_way_still_arrives(assemble: Assemble) -> None:
-    async with assemble(24, faults=Faults(loss=0.05)) as fleet:
-        workflow_id = await fleet.start(auto_approve=True)
-        fleet.machines.fuses[workflow_id] = [25, 35, 20]
-        await fleet.until(workflow_id, "completed")
-        await check_rest(fleet)
-        await check_completed(fleet, workflow_id)
-        assert fleet.machines.crashes == 3
-        assert fleet.script.repeated(workflow_id) <= 3
+    await beside(range(21, 24), journey)
 
 
 async def test_a_dispatcher_that_dies_between_opening_an_attempt_and_invoking_leaves_it_to_the_lease(
@@ -97,20 +87,48 @@ async def test_answers_of_the_platform_that_are_lost_cost_attempts_and_nothing_e
         await check_completed(fleet, *workflow_ids)
 
 
-@pytest.mark.parametrize("seed", [28, 29])
-async def test_the_database_goes_away_for_a_while_and_everything_completes(assemble: Assemble, seed: int) -> None:
-    async with assemble(seed) as fleet:
-        workflow_ids = [await fleet.start(auto_approve=True) for _ in range(3)]
-        await asyncio.sleep(fleet.chance.uniform(0, 0.5))
-        server, _, database = fleet.url.rpartition("/")
-        admin = await asyncpg.connect(f"{server}/postgres", command_timeout=30)
-        ended = 0
+async def test_the_database_goes_away_for_a_while_and_everything_completes(assemble: Assemble) -> None:
+    async def journey(seed: int) -> None:
+        async with assemble(seed) as fleet:
+            workflow_ids = [await fleet.start(auto_approve=True) for _ in range(2)]
+            await asyncio.sleep(fleet.chance.uniform(0, 0.7))
+            assert await _end_connections(fleet.url)
+            for workflow_id in workflow_ids:
+                await fleet.until(workflow_id, "completed")
+            await check_rest(fleet)
+            await check_completed(fleet, *workflow_ids)
+
+    await beside(range(28, 31), journey)
+
+
+async def test_a_runtime_that_crashes_is_taken_over_although_the_others_never_fall_silent(assemble: Assemble) -> None:
+    async with assemble(31) as fleet:
+        others = [await fleet.start(auto_approve=True) for _ in range(5)]
+        holds = [fleet.script.hold(workflow_id, "architect") for workflow_id in others]
+        for hold in holds:
+            await asyncio.wait_for(hold.reached.wait(), 60)
+        workflow_id = await fleet.start(auto_approve=True)
+        fleet.machines.fuses[workflow_id] = [30]
+        await fleet.until(workflow_id, "completed")
+        assert fleet.machines.crashes == 1
+        for other in others:
+            assert (await fleet.look(other)).phase == "planning"
+            await fleet.cancel(other)
+        for hold in holds:
+            hold.go.set()
+        await check_rest(fleet)
+        await check_completed(fleet, workflow_id)
+
+
+async def _end_connections(url: str) -> int:
+    """Again and again for a second; answers how many."""
+    server, _, database = url.rpartition("/")
+    admin = await asyncpg.connect(f"{server}/postgres", command_timeout=30)
+    ended = 0
+    try:
         for _ in range(20):
             ended += len(await admin.fetch(_TERMINATE, database))
             await asyncio.sleep(0.05)
+    finally:
         await admin.close()
-        assert ended
-        for workflow_id in workflow_ids:
-            await fleet.until(workflow_id, "completed")
-        await check_rest(fleet)
-        await check_completed(fleet, *workflow_ids)
+    return ended

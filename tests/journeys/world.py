@@ -50,11 +50,18 @@ class Fleet:
     the dispatcher to ``start_dispatcher``."""
 
     def __init__(
-        self, folder: Path, url: str, seed: int, *, faults: Faults, lease_seconds: float = 2.5, dispatching: bool = True
+        self,
+        folder: Path,
+        fresh_database: Callable[[], Awaitable[str]],
+        seed: int,
+        *,
+        faults: Faults,
+        lease_seconds: float = 2.5,
+        dispatching: bool = True,
     ) -> None:
         chance = Random(seed)
         self.chance = chance
-        self.url = url
+        self._fresh_database = fresh_database
         self.folder = folder
         self.settings = Settings(
             lease_seconds=lease_seconds, heartbeat_seconds=1, sweep_seconds=0.1, gap_seconds=0.2, resend_seconds=0.3
@@ -74,7 +81,8 @@ class Fleet:
         self._journals: list[PostgresJournal] = []
 
     async def __aenter__(self) -> "Fleet":
-        _make_repository(self.repository)
+        await asyncio.to_thread(_make_repository, self.repository)
+        self.url = await self._fresh_database()
         self.journal = await self._open_journal()
         self._looking = await asyncpg.create_pool(self.url, min_size=0, max_size=1, command_timeout=30)
         router = Router(await self._open_journal(), _KEYS)
@@ -222,7 +230,7 @@ class Fleet:
 
 
 def _make_repository(folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "README.md").write_text("Nothing yet.\n")
     _git(folder, "init", "-q", "-b", "main")
     _git(folder, "add", "--all")
