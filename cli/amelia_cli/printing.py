@@ -77,14 +77,27 @@ def cells(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(padded).rstrip()
 
 
+def _paragraphs(text: str, indent: str = "") -> Iterator[str]:
+    """Wrapped between words on a terminal, whole otherwise."""
+    lines = clean_block(text).splitlines()
+    if not sys.stdout.isatty():
+        yield from (f"{indent}{line}" for line in lines)
+        return
+    from shutil import get_terminal_size
+    from textwrap import wrap
+
+    width = max(20, get_terminal_size().columns)
+    for line in lines:
+        yield from wrap(line, width, initial_indent=indent, subsequent_indent=indent) or [""]
+
+
 def plan_lines(plan: "Plan") -> Iterator[str]:
-    yield from clean_block(plan.summary).splitlines()
+    yield from _paragraphs(plan.summary)
     for number, task in enumerate(plan.tasks, 1):
         yield ""
         after = f" (after {', '.join(task.dependencies)})" if task.dependencies else ""
         yield paint(f"{number}. {clean(task.title)}", "cyan") + f"  [{task.id}]{after}"
-        for line in clean_block(task.description).splitlines():
-            yield f"   {line}"
+        yield from _paragraphs(task.description, indent="   ")
         if task.files:
             yield f"   files: {clean(', '.join(task.files))}"
         if task.verification:
