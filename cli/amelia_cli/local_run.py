@@ -12,6 +12,7 @@ from amelia.contract.ids import derive_id, new_id
 from amelia.contract.plan import Plan
 from amelia.domain.consequences import policy_decision
 from amelia.domain.decide import decide
+from amelia.domain.workflow import Block
 from amelia.drivers.factory import create
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
@@ -108,12 +109,28 @@ class LocalRun:
         choice, feedback = ask(asyncio.run(self._plan())) if self._asks else ("leave", "")
         if choice == "leave":
             return False
-        seen = {"id": new_id(), "workflow_id": row.id, "actor": self._person}
-        seen |= {"block_id": block.event_id, "plan_sha256": block.plan_sha256}
-        order = c.ApproveWorkflow(**seen) if choice == "approve" else c.RejectWorkflow(**seen, feedback=feedback)
-        for event in decide(row, order, now()):
+        for event in decide(row, self._order(choice, block, feedback), now()):
             self._record.append(event)
         return True
+
+    def _order(self, choice: str, block: Block, feedback: str) -> c.ApproveWorkflow | c.RejectWorkflow:
+        """The decision of the person, about exactly what was shown."""
+        if choice == "approve":
+            return c.ApproveWorkflow(
+                id=new_id(),
+                workflow_id=self._record.row.id,
+                actor=self._person,
+                block_id=block.event_id,
+                plan_sha256=block.plan_sha256,
+            )
+        return c.RejectWorkflow(
+            id=new_id(),
+            workflow_id=self._record.row.id,
+            actor=self._person,
+            block_id=block.event_id,
+            plan_sha256=block.plan_sha256,
+            feedback=feedback,
+        )
 
     async def _plan(self) -> Plan:
         block = self._record.row.block

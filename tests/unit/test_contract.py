@@ -202,7 +202,7 @@ def test_ids_are_derived_the_same_way_for_ever() -> None:
     assert derived_workflow_id("team", "1") == derived_workflow_id("team", "1") != derived_workflow_id("other", "1")
 
 
-@pytest.mark.parametrize("workflow_id", [new_workflow_id(), derived_workflow_id("team", "1")])
+@pytest.mark.parametrize("workflow_id", [new_workflow_id(), derived_workflow_id("team", "1")], ids=["new", "derived"])
 def test_a_workflow_s_id_is_also_one_of_a_session(workflow_id: str) -> None:
     import re
 
