@@ -36,6 +36,7 @@ async def check_rest(fleet: Fleet) -> None:
 
 async def check_completed(fleet: Fleet, *workflow_ids: str) -> None:
     """Each exactly once: each task, one hand-in, one branch with a commit for each task."""
+    branches = fleet.branches()
     for workflow_id in workflow_ids:
         w = await fleet.look(workflow_id)
         said = [event for _, event in await fleet.story(workflow_id)]
@@ -43,10 +44,10 @@ async def check_completed(fleet: Fleet, *workflow_ids: str) -> None:
         assert [(event.task_id, event.status) for event in done] == [(task, "completed") for task in TASKS]
         for kind in (e.WorkflowBlocked, e.WorkflowApproved, e.WorkHandedIn, e.WorkflowCompleted, e.BranchPushed):
             assert len([event for event in said if isinstance(event, kind)]) == 1, kind
-        assert (w.status, fleet.branches()[w.branch]) == ("completed", w.commit)
-        assert fleet.git("rev-list", "--count", f"main..{w.commit}") == str(len(TASKS))
-        for task in TASKS:
-            assert fleet.git("show", f"{w.commit}:{task}.py") == f"{task} = '{task} ✓'"
+        assert (w.status, branches[w.branch]) == ("completed", w.commit)
+        brought = fleet.git("log", "--reverse", "-p", "--no-renames", "--format=", f"main..{w.commit}").splitlines()
+        added = [line for line in brought if line.startswith("+")]
+        assert added == [line for task in TASKS for line in (f"+++ b/{task}.py", f"+{task} = '{task} ✓'")]
         assert not fleet.machines.lives(workflow_id)
 
 
