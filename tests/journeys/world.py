@@ -75,40 +75,44 @@ class Fleet:
         self.repository = folder / "origin"
         self._dispatching = dispatching
         self._stop = asyncio.Event()
-        self._router: asyncio.Task[None] | None = None
+        self._always: list[asyncio.Task[None]] = []
         self._dispatcher: Dispatcher | None = None
         self._dispatching_tasks: list[asyncio.Task[None]] = []
-        self._journals: list[PostgresJournal] = []
 
     async def __aenter__(self) -> "Fleet":
-        await asyncio.to_thread(_make_repository, self.repository)
-        self.url = await self._fresh_database()
-        self.journal = await self._open_journal()
-        self._looking = await asyncpg.create_pool(self.url, min_size=0, max_size=1, command_timeout=30)
-        router = Router(await self._open_journal(), _KEYS)
-        consumer = Consumer(self.events, router.handle, in_flight=4, max_receives=3, drained=router.drained)
-        self._router = asyncio.create_task(consumer.run(self._stop))
-        self._dispatchers_journal = await self._open_journal()
-        if self._dispatching:
-            self.start_dispatcher()
-        self.watch = Watch(self.url)
-        self._watching = asyncio.create_task(self.watch.run(self._stop))
+        async with contextlib.AsyncExitStack() as opened:
+            await self._open(opened)
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(self, *failed: object) -> None:
+        await self._opened.aclose()
+
+    async def _open(self, opened: contextlib.AsyncExitStack) -> None:
+        await asyncio.to_thread(_make_repository, self.repository)
+        self.url = await self._fresh_database()
+        self._looking = await asyncpg.create_pool(self.url, min_size=0, max_size=1, command_timeout=30)
+        opened.push_async_callback(self._looking.close)
+        self.journal = await self._open_journal(opened)
+        self._dispatchers_journal = await self._open_journal(opened)
+        router = Router(await self._open_journal(opened), _KEYS)
+        for queue in (self.events, self.commands):
+            opened.callback(queue.lose_everything)
+        opened.push_async_callback(self.machines.close)
+        opened.push_async_callback(self._end)
+        consumer = Consumer(self.events, router.handle, in_flight=4, max_receives=3, drained=router.drained)
+        self.watch = Watch(self.url)
+        self._always = [asyncio.create_task(part.run(self._stop)) for part in (consumer, self.watch)]
+        if self._dispatching:
+            self.start_dispatcher()
+
+    async def _end(self) -> None:
         self._stop.set()
-        running = [task for task in (self._router, self._watching, *self._dispatching_tasks) if task is not None]
         try:
-            await asyncio.gather(*running)
+            await asyncio.gather(*self._always, *self._dispatching_tasks)
         finally:
             if self._dispatcher is not None:
                 await self._dispatcher.drain()
-            await self.machines.close()
-            for queue in (self.events, self.commands):
-                queue.lose_everything()
-            await self._looking.close()
-            for journal in self._journals:
-                await journal.close()
 
     def start_dispatcher(self) -> None:
         journal = self._dispatchers_journal
@@ -188,8 +192,8 @@ class Fleet:
     async def eventually(self, holds: Callable[[], Awaitable[T | None]], why: Callable[[], Awaitable[str]]) -> T:
         deadline = time.monotonic() + PATIENCE
         while not (found := await holds()):
-            for task in (self._router, *self._dispatching_tasks):
-                if task is not None and task.done():
+            for task in (*self._always, *self._dispatching_tasks):
+                if task.done():
                     task.result()
             assert time.monotonic() < deadline, await why()
             await asyncio.sleep(0.05)
@@ -206,9 +210,9 @@ class Fleet:
     def git(self, *arguments: str) -> str:
         return _git(self.repository, *arguments)
 
-    async def _open_journal(self) -> PostgresJournal:
+    async def _open_journal(self, opened: contextlib.AsyncExitStack) -> PostgresJournal:
         journal = await PostgresJournal.open(self.url, lease_seconds=self.settings.lease_seconds, size=4)
-        self._journals.append(journal)
+        opened.push_async_callback(journal.close)
         return journal
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
