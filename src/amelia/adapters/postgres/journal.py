@@ -18,7 +18,7 @@ from .listen import listen
 from .lock import Lock
 from .pool import Pool, close_pool, connect, lock_pool, pool_of, unavailable
 from .tables import WorkflowRow
-from .transaction import NOTIFY_CHANNEL, OUTBOX_CHANNEL, Change, Changed, apply
+from .transaction import NOTIFY_CHANNEL, OUTBOX_CHANNEL, Change, Changed, apply, storable
 
 _decode_state = msgspec.json.Decoder(Workflow).decode
 
@@ -132,6 +132,8 @@ class PostgresJournal:
         raise AssertionError
 
     async def get(self, workflow_id: str) -> Row | None:
+        if not storable(workflow_id):
+            return None
         async with unavailable():
             record = await pool_of(self._engine).fetchrow(_GET, workflow_id)
         return None if record is None else _row(dict(record))

@@ -181,7 +181,7 @@ def _row(workflow: Workflow | None, record: Any) -> Row | None:
 
 async def _look(connection: Connection, changes: Sequence[Change]) -> tuple[dict[str, Seen], dict[str, Any]]:
     ids = sorted({change.workflow_id for change in changes})
-    records = await connection.fetch(_LOCK, ids)
+    records = await connection.fetch(_LOCK, list(filter(storable, ids)))
     now = timestamp(records[0]["now"])
     rows = {record["id"]: record for record in records if record["id"] is not None}
     waiting: dict[str, list[str]] = {}
@@ -278,6 +278,11 @@ async def _write_held(connection: Connection, done: Sequence[tuple[Change, Effec
     if held:
         rows = [(h.event.workflow_id, h.kind, h.event.attempt, h.event.fact, h.event.ordinal, h.body) for h in held]
         await connection.execute(_HOLD, *_columns(rows, 6))
+
+
+def storable(workflow_id: str) -> bool:
+    """PostgreSQL's text holds no NUL, so there is no workflow of such a name."""
+    return "\0" not in workflow_id
 
 
 def _text(value: str) -> str:
