@@ -60,6 +60,7 @@ def create_app(
         exception_handlers={
             AmeliaError: problems.of_ours,
             HTTPException: problems.of_the_framework,
+            RecursionError: problems.nested_too_deep,
             Exception: problems.unexpected,
         },
         lifespan=[broadcasting],

@@ -1,8 +1,7 @@
 """Who asks: on a laptop, whoever can read the token in the state directory, as Jupyter does it."""
 
 import hmac
-from http.cookies import SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from litestar.datastructures import Headers
 from litestar.enums import ScopeType
@@ -51,13 +50,14 @@ def _bearer(headers: Headers) -> str:
 
 
 def _cookie(headers: Headers) -> str:
-    morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    return morsel.value if morsel is not None else ""
+    """Read by hand: ``http.cookies`` refuses all when one, of somebody else on this host, is not to its taste."""
+    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
+    return next((value for name, _, value in pairs if name == COOKIE), "")
 
 
 def _is_own(headers: Headers) -> bool:
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 def _remembering(send: Send, token: str) -> Send:

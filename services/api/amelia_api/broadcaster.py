@@ -79,13 +79,15 @@ class Broadcaster:
             group.create_task(self._look())
             group.create_task(self._pump())
 
-    async def follow(self, workflow_id: str, after: int, idle_seconds: float) -> AsyncIterator[list[Numbered] | None]:
+    async def follow(
+        self, workflow_id: str, after: int, reached: int, idle_seconds: float
+    ) -> AsyncIterator[list[Numbered] | None]:
         """Lists of frames above ``after``, without a hole; None when it has caught up; an empty list when idle.
 
-        Raises ``TooSlow``.
+        What the workflow had ``reached`` is replayed at the reader's own pace. Raises ``TooSlow``.
         """
         reader = Reader()
-        channel = self._channels.setdefault(workflow_id, _Channel(after))
+        channel = self._channels.setdefault(workflow_id, _Channel(reached))
         channel.readers.add(reader)
         target = channel.tail
         try:
@@ -130,8 +132,8 @@ class Broadcaster:
             unread, self._unread = self._unread, set()
             try:
                 await self._read({w: self._channels[w].tail for w in unread if w in self._channels})
-            except Unavailable as error:
-                log.warning("the stream waits: %s", error)
+            except Exception as error:
+                log.warning("the stream waits: %s", error, exc_info=not isinstance(error, Unavailable))
                 await asyncio.sleep(0.5)
                 self._unread |= unread
                 self._wake.set()

@@ -1,7 +1,7 @@
 """Rows as the API shows them, and the cursor of a list."""
 
 import base64
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from amelia.contract.views import UsageView, WorkflowView
 from amelia.domain.workflow import total
@@ -50,9 +50,16 @@ def read_cursor(text: str) -> tuple[datetime, str] | None:
         return None
     try:
         moment, _, last_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(" ")
-        return datetime.fromisoformat(moment), last_id
+        when = datetime.fromisoformat(moment)
     except ValueError:
-        raise Refused(f"{text!r} is not a cursor of this list; take the one the page before gave as 'next'") from None
+        raise _no_cursor(text) from None
+    if when.utcoffset() != timedelta() or "\0" in last_id:
+        raise _no_cursor(text)
+    return when, last_id
+
+
+def _no_cursor(text: str) -> Refused:
+    return Refused(f"{text[:200]!r} is not a cursor of this list; take the one the page before gave as 'next'")
 
 
 def _time(moment: datetime) -> str:

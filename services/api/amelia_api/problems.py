@@ -58,6 +58,13 @@ def unexpected(request: "Request[object, object, State]", error: Exception) -> R
     return _answer(request, 500, "Internal error", "the server failed on this request; its log says why", {})
 
 
+def nested_too_deep(request: "Request[object, object, State]", error: RecursionError) -> Response[bytes]:
+    """msgspec says this of a body; anything else that recurses is ours."""
+    if "deserializing" not in str(error):
+        return unexpected(request, error)
+    return _answer(request, 400, _TITLES[400], "the request body is nested too deep to be read", {})
+
+
 _TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
 
 

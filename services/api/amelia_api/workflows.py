@@ -1,7 +1,7 @@
 """Workflows over HTTP."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Controller, delete, get, post
@@ -12,6 +12,7 @@ from amelia.contract import commands as c
 from amelia.contract.ids import derive_id, derived_workflow_id, new_id
 from amelia.contract.plan import Plan
 from amelia.contract.views import DecisionRequest, PlanView, StartRequest, UsageView, WorkflowPage, WorkflowView
+from amelia.contract.workflow import Status
 from amelia.errors import NotFound, Refused
 from amelia.ports.journal import Row
 from amelia.workspace.address import check_branch, check_url
@@ -65,7 +66,7 @@ class Workflows(Controller):
     async def index(
         self,
         journal: Journal,
-        status: FromQuery[str] = "",
+        status: FromQuery[Status | Literal[""]] = "",
         limit: Annotated[int, QueryParameter(ge=1, le=_MOST)] = 50,
         after: Annotated[str, QueryParameter(name="cursor", required=False)] = "",
     ) -> WorkflowPage:
