@@ -23,6 +23,9 @@ class FixedKeys:
     async def all(self) -> Sequence[bytes]:
         return self._masters
 
+    async def refresh(self) -> bool:
+        return False
+
 
 class MemoryQueue:
     """Received messages stay out until they are settled or ``return_all`` brings them back.

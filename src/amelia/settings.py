@@ -12,7 +12,9 @@ from .errors import Refused
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """``database_url`` is read from ``AMELIA_DATABASE_URL``, and so on. Durations are seconds.
 
-    An empty endpoint means AWS itself. Queue names end in ``.fifo`` where the queue is FIFO.
+    ``max_receives`` is after how many failures a consumer gives a message up, with its reason; ``redrive_receives`` is
+    the queue's own limit, far above, because receives while the world is away are nobody's failure. An empty endpoint
+    means AWS itself. Queue names end in ``.fifo`` where the queue is FIFO.
     """
 
     database_url: str = ""
@@ -47,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     receives_in_flight: int = 4
     visibility_seconds: int = 10
     max_receives: int = 3
+    redrive_receives: int = 1000
     claim_check_bytes: int = 32_768
 
     allow_file_repositories: bool = True

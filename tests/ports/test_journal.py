@@ -11,6 +11,7 @@ from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.contract import codec
 from amelia.contract import commands as c
 from amelia.contract import events as e
+from amelia.contract.commands import ResumeWorkflow
 from amelia.contract.envelope import Event
 from amelia.contract.ids import new_workflow_id
 from amelia.errors import Conflict, Malformed, NotFound, Refused
@@ -39,7 +40,9 @@ async def test_a_start_is_recorded_with_its_event_and_an_order_to_the_dispatcher
     assert submitted.timestamp.endswith("Z")
     due = await journal.due(10, 5)
     assert {(row.destination, row.publishes) for row in due} == {("commands", 0), ("bus", 0)}
-    assert codec.decode_command(next(r.body for r in due if r.destination == "commands")) == command
+    order = codec.decode_command(next(r.body for r in due if r.destination == "commands"))
+    assert isinstance(order, ResumeWorkflow)
+    assert (order.id, order.workflow_id) == (command.id, command.workflow_id)
 
 
 async def test_the_same_command_again_changes_nothing_and_says_so(journal: PostgresJournal) -> None:

@@ -94,7 +94,7 @@ async def world(endpoint: str) -> AsyncIterator[World]:
         event_bus=f"bus-{tag}",
         bucket=f"artifacts-{tag}",
         master_secret=f"master-{tag}",
-        max_receives=2,
+        redrive_receives=2,
     )
     made = await provision(settings)
     async with AsyncExitStack() as stack:
@@ -187,7 +187,7 @@ async def test_a_message_received_too_often_goes_to_the_dead_letters(world: Worl
     else:
         await world.sqs.send_message(QueueUrl=url, MessageBody="poison")
 
-    for _ in range(world.settings.max_receives):
+    for _ in range(world.settings.redrive_receives):
         [message] = await world.receive_until(url, 1)
         await world.release(url, message)
 
@@ -199,7 +199,7 @@ async def test_a_poison_first_message_lets_its_group_go_on(world: World) -> None
     url = world.made.commands_queue_url
     await world.send("poison", "wf-1", "d-1")
     await world.send("good", "wf-1", "d-2")
-    for _ in range(world.settings.max_receives):
+    for _ in range(world.settings.redrive_receives):
         [message] = await world.receive(url, many=1)
         assert message["Body"] == "poison"
         await world.release(url, message)

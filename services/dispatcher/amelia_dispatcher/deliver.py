@@ -1,5 +1,6 @@
 """Delivery: the handed-in work to a branch of the repository. The runtime has no credential to do it."""
 
+import asyncio
 import logging
 from typing import Protocol
 
@@ -7,11 +8,13 @@ from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.ids import derive_id
 from amelia.domain.workflow import HandedIn, Workflow
-from amelia.errors import Malformed, Refused
+from amelia.errors import Malformed, Refused, Unavailable
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
 
 
 class Push(Protocol):
@@ -28,13 +31,14 @@ class Deliveries:
         self._journal = journal
         self._objects = objects
         self._push = push
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def deliver(self, workflow_id: str, command_id: str) -> None:
         """Idempotent: a repeat looks at the remote and adopts what is there; one beside another is left to it.
 
         Raises ``Unavailable``.
         """
-        async with self._journal.exclusively(f"delivery/{workflow_id}", wait=False) as mine:
+        async with self._turns, self._journal.exclusively(f"delivery/{workflow_id}", wait=False) as mine:
             if not mine:
                 return
             row = await self._journal.get(workflow_id)
@@ -45,8 +49,10 @@ class Deliveries:
             try:
                 await self._bring(row.workflow, work)
             except (Refused, Malformed) as error:
-                refusal = _refused(row.workflow, command_id, str(error))
-                await self._record(workflow_id, refusal, command_id)
+                await self._record(workflow_id, _refused(row.workflow, command_id, str(error), final=True), command_id)
+            except Unavailable as error:
+                await self._say(row.workflow, command_id, str(error))
+                raise
             else:
                 await self._record(workflow_id, _pushed(row.workflow, work), command_id)
 
@@ -56,6 +62,11 @@ class Deliveries:
         bundle = await self._objects.get(work.bundle)
         await self._push(repository=w.repository, bundle=bundle, branch=w.branch, commit=work.commit, workflow_id=w.id)
         log.info("%s: %s is at %s", w.id, w.branch, work.commit)
+
+    async def _say(self, w: Workflow, command_id: str, cause: str) -> None:
+        """Why it waits, once a cause; the command stays unsettled and is sent again."""
+        said = _refused(w, command_id, cause, final=False)
+        await self._journal.record(w.id, lambda now, _: (said,) if _to_deliver(now) and now.reason != cause else ())
 
     async def _record(self, workflow_id: str, event: Event, command_id: str) -> None:
         """Only while the workflow still waits for its delivery."""
@@ -77,13 +88,13 @@ def _pushed(w: Workflow, work: HandedIn) -> e.BranchPushed:
     )
 
 
-def _refused(w: Workflow, command_id: str, cause: str) -> e.CommandRefused:
+def _refused(w: Workflow, command_id: str, cause: str, *, final: bool) -> e.CommandRefused:
     return e.CommandRefused(
-        id=derive_id(command_id, "refused"),
+        id=derive_id(command_id, f"refused/{w.sequence}"),
         workflow_id=w.id,
         correlation_id=w.correlation_id,
         command_id=command_id,
         command_type="deliver_workflow",
         cause=cause,
-        final=True,
+        final=final,
     )

@@ -18,9 +18,9 @@ from .deliver import Deliveries
 log = logging.getLogger(__name__)
 
 
-_AT_ONCE = 64
-"""Commands acted upon beside each other; further ones wait in the queue."""
-_DRAIN_SECONDS = 8.0
+_AT_ONCE = 24
+"""Commands acted upon beside each other, each with a lock and so a connection; further ones wait in the queue."""
+_DRAIN_SECONDS = 5.0
 
 
 class Dispatcher:
@@ -36,7 +36,12 @@ class Dispatcher:
         self._acting: set[asyncio.Task[None]] = set()
 
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
-        return [await self._accept(message) for message in messages]
+        """Looks at all before it accepts one, so that what is given back when the journal is away was not begun."""
+        verdicts = [await self._look(message) for message in messages]
+        for message, verdict in zip(messages, verdicts, strict=True):
+            if verdict is DONE:
+                await self._begin(codec.decode_command(message.body))
+        return verdicts
 
     async def drain(self) -> None:
         """Waits for what is being acted upon, though not for long: what does not end in time is sent again."""
@@ -46,18 +51,20 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._acting, return_exceptions=True)
 
-    async def _accept(self, message: Message) -> Verdict:
+    async def _look(self, message: Message) -> Verdict:
         try:
             command = codec.decode_command(message.body)
         except Malformed as error:
             return Verdict("dead", str(error))
         if await self._journal.get(command.workflow_id) is None:
             return Verdict("dead", f"there is no workflow {command.workflow_id}")
+        return DONE
+
+    async def _begin(self, command: AnyCommand) -> None:
         await self._room.acquire()
         task = asyncio.create_task(self._act(command))
         self._acting.add(task)
         task.add_done_callback(self._acted)
-        return DONE
 
     def _acted(self, task: "asyncio.Task[None]") -> None:
         self._acting.discard(task)

@@ -13,6 +13,7 @@ from .attempt import Attempts
 log = logging.getLogger(__name__)
 
 _MOST = 100
+_ASKED_AT_ONCE = 4
 
 
 class Sweeper:
@@ -26,6 +27,7 @@ class Sweeper:
         self._journal = journal
         self._attempts = attempts
         self._settings = settings
+        self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -35,6 +37,8 @@ class Sweeper:
                         await self.sweep()
             except Unavailable as error:
                 log.warning("the sweep has to wait: %s", error)
+            except Exception:
+                log.exception("the sweep failed; the next one tries again")
             try:
                 await asyncio.wait_for(stop.wait(), self._settings.sweep_seconds)
             except TimeoutError:
@@ -47,7 +51,11 @@ class Sweeper:
                 log.warning("%s: %s", row.workflow.id, row.workflow.reason)
         if found.wakes:
             await self._journal.wake(found.wakes)
-        await asyncio.gather(*(self._ask(workflow_id) for workflow_id in found.gaps))
+        await asyncio.gather(*(self._ask_in_turn(workflow_id) for workflow_id in found.gaps))
+
+    async def _ask_in_turn(self, workflow_id: str) -> None:
+        async with self._turns:
+            await self._ask(workflow_id)
 
     async def _ask(self, workflow_id: str) -> None:
         """Missing progress is declared missing. A missing fact is asked for: an invocation in the same epoch makes

@@ -15,7 +15,12 @@ from amelia.ports.queues import Keys, Message
 
 log = logging.getLogger(__name__)
 
-_NOT_A_RUNTIMES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ControlFact))
+_NOT_A_RUNTIMES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ControlFact)) | {
+    *("workflow_admitted", "workflow_revised", "workflow_paused", "workflow_resumed", "workflow_retried"),
+    *("approval_vote", "approval_reminder", "approval_deadline_passed", "budget_changed", "pull_request_opened"),
+    *("event", "caught_up", "ping", "unknown_event"),
+}
+"""The control plane's own, those it will have, and what a stream says besides events."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,6 +32,8 @@ class Router:
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
         """Every message is appended, or becomes a dead letter with the reason. Raises ``Unavailable``."""
         masters = await self._keys.all()
+        if any(_is_strange(message, masters) for message in messages) and await self._keys.refresh():
+            masters = await self._keys.all()
         verdicts: list[Verdict] = [DONE] * len(messages)
         arrived: list[tuple[int, Arrived]] = []
         for index, message in enumerate(messages):
@@ -44,6 +51,20 @@ class Router:
         await self._journal.drained("router", seconds_ago)
 
 
+class NotSigned(Malformed):
+    """By no key that is known here; a newer one may be."""
+
+
+def _is_strange(message: Message, masters: Sequence[bytes]) -> bool:
+    try:
+        read(message.body, masters)
+    except NotSigned:
+        return True
+    except Malformed:
+        return False
+    return False
+
+
 def read(body: str, masters: Sequence[bytes]) -> Arrived:
     """The event inside EventBridge's envelope. Raises ``Malformed`` when it is not a runtime's own, signed event."""
     detail = _detail(codec.decode_object(body))
@@ -58,7 +79,7 @@ def read(body: str, masters: Sequence[bytes]) -> Arrived:
         raise Malformed("an event names its workflow and its attempt; this one does not")
     keys = (signature.attempt_key(master, workflow_id, attempt) for master in masters)
     if not any(signature.verify(detail, key) for key in keys):
-        raise Malformed(f"the signature of {kind} for {workflow_id}, attempt {attempt}, is not that attempt's")
+        raise NotSigned(f"the signature of {kind} for {workflow_id}, attempt {attempt}, is not that attempt's")
     encoded = _encode(detail)
     return Arrived(event=codec.decode_event(encoded), body=encoded.decode())
 

@@ -174,19 +174,25 @@ class BusAnnouncer:
 
     async def _beat(self) -> None:
         """Beside the queue: a bus that is slow to take a batch must not cost the lease."""
-        seconds = max(0.05, self._invocation.heartbeat_seconds)
         while True:
-            beat = RuntimeHeartbeat(
-                id=new_id(),
-                workflow_id=self._invocation.workflow_id,
-                last_fact=self._said_fact,
-                last_ordinal=self._said_ordinal,
-            )
-            announcement = self._announcement(self._stamped(beat))
-            with contextlib.suppress(AmeliaError, TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._bus.publish([announcement])
-            await asyncio.sleep(seconds)
+            await self.show_life()
+            await asyncio.sleep(self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return max(0.05, self._invocation.heartbeat_seconds)
+
+    async def show_life(self) -> None:
+        """One heartbeat. The last one, after everything was said, lets the loss of a last fact be noticed."""
+        beat = RuntimeHeartbeat(
+            id=new_id(),
+            workflow_id=self._invocation.workflow_id,
+            last_fact=self._said_fact,
+            last_ordinal=self._said_ordinal,
+        )
+        with contextlib.suppress(AmeliaError, TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await self._bus.publish([self._announcement(self._stamped(beat))])
 
     def _stamped(self, event: Event) -> Event:
         asked = self._invocation

@@ -95,6 +95,7 @@ class Attempt:
         try:
             ended = await self._work(self._asked, self._announcer)
             await self._announcer.drained()
+            await self._announcer.show_life()
         except Exception as error:
             self.state = "lost"
             log.error("the work is lost: %s", error, exc_info=not isinstance(error, AmeliaError))

@@ -49,6 +49,19 @@ def policy_decision(workflow: Workflow, now: str) -> e.WorkflowApproved | None:
     )
 
 
+def look_again(command: c.AnyCommand) -> c.AnyCommand:
+    """What travels to the dispatcher when a command was executed. A start is large and the row has it: only its id."""
+    if not isinstance(command, c.StartWorkflow):
+        return command
+    return c.ResumeWorkflow(
+        id=command.id,
+        workflow_id=command.workflow_id,
+        actor=command.actor,
+        correlation_id=command.correlation_id,
+        traceparent=command.traceparent,
+    )
+
+
 def lost(workflow: Workflow, cause: str, max_attempts: int) -> e.RuntimeLost:
     """The end of the open attempt. Only attempts in a row that brought no new fact count towards the limit."""
     final = lost_in_a_row(workflow) >= max_attempts

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from ..contract import events as e
 from ..contract.envelope import Event
-from ..contract.plan import Plan
+from ..contract.plan import Plan, plan_sha256
 from ..contract.workflow import TERMINAL, ClaimCheck, Decision, Issue, Money, Phase, Profile, Status
 
 
@@ -143,6 +143,8 @@ def allows(workflow: Workflow, event: Event) -> bool:
     """Whether the event means anything to the workflow as it stands."""
     if (workflow.status, type(event)) not in TRANSITIONS:
         return False
+    if workflow.status == "in_progress" and event.fact and not workflow.open:
+        return False
     return not isinstance(event, e.BranchPushed) or workflow.phase == "delivering"
 
 
@@ -210,6 +212,8 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             if event.final:
                 return _failed(replace(w, lost=lost), event.cause)
             return replace(_closed(w), status="pending", phase="", lost=lost, reason=event.cause)
+        case e.WorkflowBlocked() if not _names_its_plan(event):
+            return _failed(w, "the runtime asked for approval under a hash that is not its plan's")
         case e.WorkflowBlocked():
             block = Block(
                 event_id=event.id,
@@ -244,7 +248,7 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
         case e.BranchPushed():
             return replace(_closed(w), status="completed", phase="", commit=event.commit, reason="")
         case e.CommandRefused():
-            return _failed(w, event.cause) if event.final else w
+            return _failed(w, event.cause) if event.final else replace(w, reason=event.cause)
         case e.EventsMissing():
             gap = Missing(event.of_attempt, event.first, event.last)
             ordinal = max(w.ordinal, event.last) if event.of_attempt == w.epoch else w.ordinal
@@ -285,6 +289,13 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             return w
         case _:
             assert_never(event)
+
+
+def _names_its_plan(event: e.WorkflowBlocked) -> bool:
+    """An approval is of exactly one plan: the one that is shown."""
+    if event.plan is not None:
+        return event.plan_claim is None and plan_sha256(event.plan) == event.plan_sha256
+    return event.plan_claim is not None and event.plan_claim.sha256 == event.plan_sha256
 
 
 def _closed(w: Workflow) -> Workflow:

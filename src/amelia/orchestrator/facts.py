@@ -35,11 +35,14 @@ def stamped(event: E, number: int) -> E:
 
 
 def record(state: State, work: Work, said: Sequence[Event], held: int) -> State:
-    """The next state: ``said`` becomes the next facts; those up to ``held``, which the journal has, are dropped."""
-    first = state["last_fact"] + 1
+    """The next state: ``said`` becomes the next facts; those up to ``held``, which the journal has, are dropped.
+
+    A memory that has fallen behind the journal is numbered on from the journal: else nobody would hear the rest.
+    """
+    first = max(state["last_fact"], held) + 1
     fresh = [encode(stamped(event, number)).decode() for number, event in enumerate(said, first)]
     kept = [text for text in state["facts"] if decode_event(text).fact > held]
-    return State(work=encoded(work), facts=kept + fresh, last_fact=state["last_fact"] + len(fresh))
+    return State(work=encoded(work), facts=kept + fresh, last_fact=first - 1 + len(fresh))
 
 
 def above(state: State, held: int) -> list[Event]:

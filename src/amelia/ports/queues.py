@@ -82,3 +82,7 @@ class Keys(Protocol):
     async def all(self) -> Sequence[bytes]:
         """Every master secret still honoured, the current one first."""
         ...
+
+    async def refresh(self) -> bool:
+        """Looks for newer versions, unless it has just done so; true when it looked."""
+        ...

@@ -35,8 +35,11 @@ class EventBus:
         for attempt in range(self._attempts):
             if attempt:
                 await asyncio.sleep(random.uniform(0.5, 1) * 0.05 * 2**attempt)  # noqa: S311 - jitter
-            with translated(f"publishing {len(entries)} events on {self._bus}"):
-                answer = await self._client.put_events(Entries=entries)
+            try:
+                with translated(f"publishing {len(entries)} events on {self._bus}"):
+                    answer = await self._client.put_events(Entries=entries)
+            except Refused as error:
+                raise Unavailable(str(error)) from error
             failed = _failed(entries, answer)
             for entry, code, said in failed:
                 if code not in RETRIED:

@@ -1,5 +1,6 @@
 """The master secret of event signatures: ``{"current": 1, "keys": {"1": "<hexadecimal>"}}`` in Secrets Manager."""
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,10 @@ import msgspec
 from ...errors import NotFound, Refused, Unavailable
 from .session import translated
 
+log = logging.getLogger(__name__)
+
 _FRESH_SECONDS = 300.0
+_REFRESH_SECONDS = 5.0
 
 
 class _Secret(msgspec.Struct, frozen=True):
@@ -27,7 +31,7 @@ class MasterKeys:
         self._client = client
         self._name = secret_name
         self._secret: _Secret | None = None
-        self._read_at = 0.0
+        self._read_at = float("-inf")
 
     async def current(self) -> tuple[int, bytes]:
         secret = await self._read()
@@ -38,16 +42,34 @@ class MasterKeys:
         newest_first = sorted(secret.keys, key=lambda version: (version != secret.current, -version))
         return [bytes.fromhex(secret.keys[version]) for version in newest_first]
 
+    async def refresh(self) -> bool:
+        """Asks again when the last time is some seconds ago; true when it did."""
+        if time.monotonic() - self._read_at < _REFRESH_SECONDS:
+            return False
+        self._read_at = float("-inf")
+        await self._read()
+        return True
+
     async def _read(self) -> _Secret:
-        """A secret that is not there yet is ``Unavailable``: whoever provisions may still be at it."""
-        if self._secret is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
-            try:
-                with translated(f"reading the secret {self._name}"):
-                    answer = await self._client.get_secret_value(SecretId=self._name)
-                self._secret = msgspec.json.decode(answer["SecretString"], type=_Secret, strict=False)
-            except NotFound as error:
-                raise Unavailable(str(error)) from error
-            except msgspec.MsgspecError as error:
-                raise Refused(f"the secret {self._name} is not of the form it must have: {error}") from error
-            self._read_at = time.monotonic()
+        """Whatever is wrong with the secret may be mended: ``Unavailable``, unless an earlier answer still serves."""
+        if time.monotonic() - self._read_at <= _FRESH_SECONDS and self._secret is not None:
+            return self._secret
+        try:
+            with translated(f"reading the secret {self._name}"):
+                answer = await self._client.get_secret_value(SecretId=self._name)
+            self._secret = _checked(answer["SecretString"])
+        except (NotFound, Refused, Unavailable, msgspec.MsgspecError, KeyError, ValueError) as error:
+            if self._secret is None:
+                raise Unavailable(f"the secret {self._name} cannot be used: {error}") from error
+            log.warning("the secret %s cannot be read again: %s", self._name, error)
+        self._read_at = time.monotonic()
         return self._secret
+
+
+def _checked(text: str) -> _Secret:
+    secret = msgspec.json.decode(text, type=_Secret, strict=False)
+    for key in secret.keys.values():
+        bytes.fromhex(key)
+    if secret.current not in secret.keys:
+        raise ValueError("its current version is not among its keys")
+    return secret

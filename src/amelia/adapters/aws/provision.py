@@ -90,7 +90,9 @@ async def _queues_and_rule(settings: Settings, sqs: Client, events: Client) -> t
 
 def _redrive(settings: Settings, dead_arn: str) -> dict[str, str]:
     return {
-        "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(settings.max_receives)})
+        "RedrivePolicy": json.dumps(
+            {"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(settings.redrive_receives)}
+        )
     }
 
 

@@ -1,6 +1,6 @@
 """SQS as ``ports.queues.Queue``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...errors import NotFound, Refused, Unavailable
@@ -8,6 +8,7 @@ from ...ports.queues import Message, Sending
 from .session import translated
 
 _AT_ONCE = 10  # entries in one batch call
+_MAX_BYTES = 900_000  # SQS takes 1 MiB in a batch, attributes included
 
 
 class SqsQueue:
@@ -43,14 +44,20 @@ class SqsQueue:
         await self._batches("change_message_visibility_batch", entries)
 
     async def send(self, sendings: Sequence[Sending]) -> None:
-        for start in range(0, len(sendings), _AT_ONCE):
+        """Every batch is tried, also when one before it failed."""
+        failed: list[str] = []
+        for batch in _batches(sendings):
             entries = [
                 {"Id": str(i), "MessageBody": s.body, **self._fifo(self._name, s.group, s.deduplication)}
-                for i, s in enumerate(sendings[start : start + _AT_ONCE])
+                for i, s in enumerate(batch)
             ]
-            answer = await self._call(self._name, "send_message_batch", Entries=entries)
-            if answer.get("Failed"):
-                raise Unavailable(f"{self._name} did not take {len(answer['Failed'])} of {len(entries)} messages")
+            try:
+                answer = await self._call(self._name, "send_message_batch", Entries=entries)
+                failed += [str(one.get("Message", "refused")) for one in answer.get("Failed", ())]
+            except Unavailable as error:
+                failed.append(str(error))
+        if failed:
+            raise Unavailable(f"{self._name} did not take everything: {failed[0]}")
 
     async def dead_letter(self, message: Message, reason: str) -> None:
         group = message.group or "dead"
@@ -85,6 +92,21 @@ class SqsQueue:
             raise Unavailable(str(error)) from error
         except Refused as error:
             raise Unavailable(str(error)) from error
+
+
+def _batches(sendings: Sequence[Sending]) -> Iterator[list[Sending]]:
+    """At most ten messages and, unless one alone is larger, ``_MAX_BYTES`` in each."""
+    batch: list[Sending] = []
+    size = 0
+    for sending in sendings:
+        weight = len(sending.body.encode())
+        if batch and (len(batch) == _AT_ONCE or size + weight > _MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(sending)
+        size += weight
+    if batch:
+        yield batch
 
 
 def _message(found: dict[str, Any]) -> Message:

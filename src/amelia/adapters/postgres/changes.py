@@ -9,7 +9,7 @@ from ...contract import events as e
 from ...contract.commands import AnyCommand
 from ...contract.envelope import Event
 from ...domain import intake
-from ...domain.consequences import follow_up, lost, policy_decision, woken
+from ...domain.consequences import follow_up, look_again, lost, policy_decision, woken
 from ...domain.decide import decide
 from ...domain.workflow import Workflow, evolve, submitted
 from ...errors import NotFound, Refused
@@ -31,7 +31,7 @@ def executing(command: AnyCommand, fingerprint: str) -> Change:
         effects = control(seen.workflow, events, seen.now, behind=bool(seen.waiting))
         return replace(
             effects,
-            commands=(command, *effects.commands),
+            commands=(look_again(command), *effects.commands),
             executed=Executing(command=command, fingerprint=fingerprint),
         )
 
@@ -79,6 +79,7 @@ def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived]) -> Effec
         early=early if early or seen.waiting else None,
         kept=tuple(kept),
         renew=bool(alive),
+        only_life=effects.workflow is workflow,
         behind=bool(early) or (effects.workflow.open and announced > effects.workflow.fact),
     )
 
@@ -110,6 +111,7 @@ def closing_gap(workflow_id: str) -> Change:
             events=(*said.events, *behind.events),
             commands=(*said.commands, *behind.commands),
             publish=(*said.publish, *behind.publish),
+            only_life=False,
         )
 
     return Change(workflow_id=workflow_id, compute=compute)

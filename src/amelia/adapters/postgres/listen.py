@@ -1,6 +1,7 @@
 """Notifications: one connection, made again when it breaks. What is lost is found by reading now and then."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import TypeAlias
 
@@ -10,7 +11,12 @@ from .pool import AWAY, Pool
 
 Pooled: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
+log = logging.getLogger(__name__)
+
 _AGAIN_SECONDS = 0.5
+_QUIET_SECONDS = 15.0
+_ANSWER_SECONDS = 5.0
+"""A connection that has been quiet is asked whether it still is one: a half-open one says nothing for ever."""
 
 
 async def listen(pool: Pool, channel: str) -> AsyncIterator[dict[str, int]]:
@@ -23,8 +29,8 @@ async def listen(pool: Pool, channel: str) -> AsyncIterator[dict[str, int]]:
             async with pool.acquire() as connection:
                 async for reached in _heard(connection, channel):
                     yield reached
-        except AWAY:
-            pass
+        except (*AWAY, asyncpg.PostgresError) as error:
+            log.warning("listening again: %s", error)
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
@@ -43,11 +49,19 @@ async def _heard(
     await connection.add_listener(channel, heard)
     try:
         yield {}
-        while (payload := await arrived.get()) is not None:
-            lines = [payload]
-            while not arrived.empty() and (more := arrived.get_nowait()) is not None:
-                lines.append(more)
-            yield _parse(lines)
+        while True:
+            try:
+                lines = [await asyncio.wait_for(arrived.get(), _QUIET_SECONDS)]
+            except TimeoutError:
+                await connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
+                continue
+            while not arrived.empty():
+                lines.append(arrived.get_nowait())
+            said = [line for line in lines if line is not None]
+            if said:
+                yield _parse(said)
+            if len(said) < len(lines):
+                return
     finally:
         if not connection.is_closed():
             connection.remove_termination_listener(gone)

@@ -68,7 +68,7 @@ async def connect(database_url: str, size: int = 8) -> PostgresEngine:
 async def lock_pool(database_url: str) -> Pool:
     """Connections that hold locks: apart from the others, because who holds a lock then needs one of those."""
     async with unavailable():
-        return await asyncpg.create_pool(database_url, min_size=0, max_size=16, command_timeout=60, timeout=10)
+        return await asyncpg.create_pool(database_url, min_size=0, max_size=40, command_timeout=60, timeout=10)
 
 
 async def close_pool(pool: Pool) -> None:

@@ -35,6 +35,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What one change comes to. ``workflow`` is the row after it; ``publish`` are control events for the bus.
 
     ``early`` replaces what waited for the workflow (None leaves it); ``renew`` extends the lease.
+    ``only_life``: the workflow is as it was, and only its lease and its gap are to be written.
     """
 
     workflow: Workflow
@@ -47,6 +48,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     executed: Executing | None = None
     renew: bool = False
     behind: bool = False
+    only_life: bool = False
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +95,7 @@ _ROWS = """
 INSERT INTO workflow AS w
     (id, team, owner, status, repository, epoch, sequence, state, lease_until, wake_at, gap_since)
 SELECT u.id, u.team, u.owner, u.status, u.repository, u.epoch, u.sequence, u.state,
-    CASE WHEN u.renew THEN now() + make_interval(secs => $11) WHEN u.is_open THEN '-infinity' END,
+    CASE WHEN u.renew THEN clock_timestamp() + make_interval(secs => $11) WHEN u.is_open THEN '-infinity' END,
     u.wake_at, CASE WHEN u.behind THEN now() END
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
     $9::timestamptz[], $10::bool[], $12::bool[], $13::bool[])
@@ -106,6 +108,14 @@ ON CONFLICT (id) DO UPDATE SET
         WHEN w.sequence = excluded.sequence THEN coalesce(w.gap_since, excluded.gap_since) ELSE excluded.gap_since END,
     updated_at = CASE WHEN w.sequence = excluded.sequence THEN w.updated_at ELSE now() END
 RETURNING id, lease_until, gap_since, created_at, updated_at
+"""
+_SIGNS_OF_LIFE = """
+UPDATE workflow w SET
+    lease_until = CASE WHEN u.renew THEN greatest(w.lease_until, clock_timestamp() + make_interval(secs => $2))
+        ELSE w.lease_until END,
+    gap_since = CASE WHEN u.behind THEN coalesce(w.gap_since, now()) END
+FROM unnest($1::text[], $3::bool[], $4::bool[]) AS u(id, renew, behind) WHERE w.id = u.id
+RETURNING w.id, w.lease_until, w.gap_since, w.created_at, w.updated_at
 """
 _UNHOLD = "DELETE FROM held_event WHERE kind = 'early' AND workflow_id = ANY($1::text[])"
 _HOLD = """
@@ -247,6 +257,8 @@ async def _write_rows(
 ) -> dict[str, Any]:
     last = {change.workflow_id: effects for change, effects in done}
     renewed = {change.workflow_id for change, effects in done if effects.renew}
+    told = {change.workflow_id for change, effects in done if not effects.only_life}
+    written = await _write_signs_of_life(connection, [x for w, x in last.items() if w not in told], lease_seconds)
     rows = [
         (
             w.id,
@@ -262,10 +274,23 @@ async def _write_rows(
             w.open,
             x.behind,
         )
-        for w, x in ((effects.workflow, effects) for effects in last.values())
+        for w, x in ((effects.workflow, effects) for workflow_id, effects in last.items() if workflow_id in told)
     ]
-    columns = _columns(rows, 12)
-    records = await connection.fetch(_ROWS, *columns[:10], float(lease_seconds), *columns[10:])
+    if rows:
+        columns = _columns(rows, 12)
+        records = await connection.fetch(_ROWS, *columns[:10], float(lease_seconds), *columns[10:])
+        written |= {record["id"]: record for record in records}
+    return written
+
+
+async def _write_signs_of_life(
+    connection: Connection, lives: Sequence[Effects], lease_seconds: float
+) -> dict[str, Any]:
+    """Heartbeats leave the state alone, which may be large."""
+    if not lives:
+        return {}
+    columns = _columns([(x.workflow.id, x.renew and x.workflow.open, x.behind) for x in lives], 3)
+    records = await connection.fetch(_SIGNS_OF_LIFE, columns[0], float(lease_seconds), *columns[1:])
     return {record["id"]: record for record in records}
 
 
