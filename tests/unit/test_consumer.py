@@ -7,12 +7,18 @@ from functools import partial
 
 import pytest
 
+from amelia import consumer
 from amelia.consumer import DONE, Consumer, Handler, Verdict
 from amelia.errors import Malformed, Refused, Unavailable
 from amelia.ports.queues import Message
 
 from ..inmemory import MemoryQueue
 from ..samples import eventually
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "_QUIET_SECONDS", 0.1)
 
 
 @asynccontextmanager
@@ -24,8 +30,8 @@ async def consuming(
     drained: Callable[[float], Awaitable[None]] | None = None,
 ) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
-    consumer = Consumer(queue, handle, in_flight=in_flight, max_receives=3, drained=drained)
-    task = asyncio.create_task(consumer.run(stop))
+    loops = Consumer(queue, handle, in_flight=in_flight, max_receives=3, drained=drained)
+    task = asyncio.create_task(loops.run(stop))
     try:
         yield stop
         stop.set()
@@ -184,7 +190,7 @@ async def test_what_came_while_it_held_on_to_messages_has_not_been_read() -> Non
     handling.fails["a"] = Unavailable("away")
     queue.put("a")
     async with consuming(queue, handling, drained=partial(told, said)):
-        await until(lambda: handling.calls >= 5, "it was held for more than a second")
+        await until(lambda: handling.calls >= 3, "it was held for longer than quiet takes")
         assert said == []
         handling.fails.clear()
         await until(lambda: said, "it was said")
@@ -202,7 +208,7 @@ async def test_what_another_loop_still_holds_has_not_been_read() -> None:
     async with consuming(queue, handle, in_flight=2, drained=partial(told, said)):
         queue.put("slow")
         await until(lambda: queue.out, "the slow one is in hand")
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0.3)
         assert said == []
         may_go.set()
         await until(lambda: said, "it was said")
@@ -232,6 +238,6 @@ async def test_a_queue_that_gives_full_batches_is_not_drained() -> None:
 
     queue.put(*("x" for _ in range(40)))
     async with consuming(queue, handle, in_flight=2, drained=partial(told, said)) as stop:
-        await until(lambda: len(queue.done) > 1000, "it worked for more than a second")
+        await until(lambda: len(queue.done) > 300, "it worked for longer than quiet takes")
         stop.set()
     assert said == []
