@@ -69,7 +69,8 @@ class MasterKeys:
 def _checked(text: str) -> _Secret:
     secret = msgspec.json.decode(text, type=_Secret, strict=False)
     for key in secret.keys.values():
-        bytes.fromhex(key)
+        if not bytes.fromhex(key):
+            raise ValueError("one of its keys is empty")
     if secret.current not in secret.keys:
         raise ValueError("its current version is not among its keys")
     return secret
