@@ -56,7 +56,7 @@ class Fleet:
         seed: int,
         *,
         faults: Faults,
-        lease_seconds: float = 2.5,
+        lease_seconds: float = 5,
         dispatching: bool = True,
     ) -> None:
         chance = Random(seed)

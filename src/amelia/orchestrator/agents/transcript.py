@@ -1,12 +1,15 @@
 """What was said between an agent and its model so far, kept turn by turn with the worktree of that moment."""
 
+import logging
+
 import msgspec
 
 from ...contract.workflow import ClaimCheck
 from ...drivers.base import Label, Message, Usage
-from ...errors import Malformed
 from ...ports.agents import ObjectStore
 from ...workspace.tree import Tree
+
+log = logging.getLogger(__name__)
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,8 +43,8 @@ class Record:
         """The newest transcript, with the worktree put back to its moment; None when there is none."""
         for epoch in range(self._epoch, self._begun - 1, -1):
             data = await self._objects.read(self._key(epoch))
-            if data is not None:
-                found = _decoded(data, self._key(epoch))
+            found = _decoded(data, self._key(epoch)) if data is not None else None
+            if found is not None:
                 if found.worktree is not None:
                     await tree.restore_snapshot(await self._objects.get(found.worktree))
                 return found
@@ -60,8 +63,10 @@ class Record:
         return f"{self._folder}/{self._round}/{epoch}.json"
 
 
-def _decoded(data: bytes, key: str) -> Transcript:
+def _decoded(data: bytes, key: str) -> Transcript | None:
+    """None for one that was cut off while it was written, when its attempt died: the one before it counts."""
     try:
         return msgspec.json.decode(data, type=Transcript)
     except msgspec.DecodeError as error:
-        raise Malformed(f"the transcript {key} cannot be read: {error}") from error
+        log.warning("the transcript %s is left aside: %s", key, error)
+        return None
