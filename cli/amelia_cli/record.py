@@ -13,7 +13,8 @@ from amelia.contract import events as e
 from amelia.contract.codec import decode_event, encode
 from amelia.contract.envelope import Event
 from amelia.contract.views import WorkflowView
-from amelia.domain.workflow import Workflow, evolve, submitted, total
+from amelia.domain.shown import workflow_view
+from amelia.domain.workflow import Workflow, evolve, submitted
 from amelia.errors import Conflict, Malformed, Refused
 
 from .views import View
@@ -59,28 +60,7 @@ class Record:
 
     def view(self) -> WorkflowView:
         """As a fleet would show it."""
-        row = self.row
-        return WorkflowView(
-            id=row.id,
-            status=row.status,
-            phase=row.phase,
-            reason=row.reason,
-            issue=row.issue,
-            repository=row.repository,
-            base=row.base,
-            branch=row.branch,
-            commit=row.commit,
-            owner=row.owner,
-            profile=row.profile.name,
-            auto_approve=row.auto_approve,
-            attempt=row.epoch,
-            sequence=row.sequence,
-            block_id=row.block.event_id if row.block else "",
-            plan_sha256=row.block.plan_sha256 if row.block else "",
-            spent=total(row.spent),
-            created_at=self._times[0],
-            updated_at=self._times[-1],
-        )
+        return workflow_view(self.row, self._times[0], self._times[-1])
 
     def close(self) -> None:
         self._file.close()

@@ -4,34 +4,14 @@ import base64
 from datetime import datetime, timedelta
 
 from amelia.contract.views import UsageView, WorkflowView
+from amelia.domain import shown
 from amelia.domain.workflow import total
 from amelia.errors import Refused
 from amelia.ports.journal import Row
 
 
 def workflow_view(row: Row) -> WorkflowView:
-    w = row.workflow
-    return WorkflowView(
-        id=w.id,
-        status=w.status,
-        phase=w.phase,
-        reason=w.reason,
-        issue=w.issue,
-        repository=w.repository,
-        base=w.base,
-        branch=w.branch,
-        commit=w.commit,
-        owner=w.owner,
-        profile=w.profile.name,
-        auto_approve=w.auto_approve,
-        attempt=w.epoch,
-        sequence=w.sequence,
-        block_id=w.block.event_id if w.block else "",
-        plan_sha256=w.block.plan_sha256 if w.block else "",
-        spent=total(w.spent),
-        created_at=_time(row.created_at),
-        updated_at=_time(row.updated_at),
-    )
+    return shown.workflow_view(row.workflow, _time(row.created_at), _time(row.updated_at))
 
 
 def usage_view(row: Row) -> UsageView:

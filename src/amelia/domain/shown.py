@@ -1,0 +1,29 @@
+"""A workflow as people see it, on a fleet and in a terminal alike."""
+
+from ..contract.views import WorkflowView
+from .workflow import Workflow, total
+
+
+def workflow_view(w: Workflow, created_at: str, updated_at: str) -> WorkflowView:
+    """The times are UTC, ISO 8601: whoever recorded the workflow knows them."""
+    return WorkflowView(
+        id=w.id,
+        status=w.status,
+        phase=w.phase,
+        reason=w.reason,
+        issue=w.issue,
+        repository=w.repository,
+        base=w.base,
+        branch=w.branch,
+        commit=w.commit,
+        owner=w.owner,
+        profile=w.profile.name,
+        auto_approve=w.auto_approve,
+        attempt=w.epoch,
+        sequence=w.sequence,
+        block_id=w.block.event_id if w.block else "",
+        plan_sha256=w.block.plan_sha256 if w.block else "",
+        spent=total(w.spent),
+        created_at=created_at,
+        updated_at=updated_at,
+    )
