@@ -34,7 +34,7 @@ async def clone(repository: str, base: str, into: Path, *, backoff: float = 1.0)
         ended = await _clone(repository, branch, into)
         if ended.code == 0:
             return await _usable(Git(into), repository)
-        if not _passing(ended):
+        if not passing(ended):
             raise await _refusal(repository, base, ended, into.parent)
         await asyncio.sleep(backoff * 2**attempt)
     raise Unavailable(f"{without_secrets(repository)} does not answer: {_reason(ended)}")
@@ -45,7 +45,7 @@ async def heads(repository: str, folder: Path, *patterns: str) -> dict[str, str]
     check_url(repository)
     ended = await outside(folder, "ls-remote", "--heads", "--", repository, *patterns)
     if ended.code:
-        kind = Unavailable if _passing(ended) else Refused
+        kind = Unavailable if passing(ended) else Refused
         raise kind(f"cannot read {without_secrets(repository)}: {_reason(ended)}")
     found = (line.split("\t", 1) for line in ended.output.decode(errors="replace").splitlines() if "\t" in line)
     return {name.removeprefix("refs/heads/"): commit for commit, name in found}
@@ -77,7 +77,8 @@ async def _refusal(repository: str, base: str, ended: Exit, folder: Path) -> Ref
     return Refused(f"cannot clone {name}: {_reason(ended)}")
 
 
-def _passing(ended: Exit) -> bool:
+def passing(ended: Exit) -> bool:
+    """Whether git failed for a reason that goes away: the network's or the server's."""
     return ended.timed_out or bool(_PASSING.search(ended.errors.decode(errors="replace")))
 
 

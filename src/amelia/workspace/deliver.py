@@ -8,10 +8,8 @@ import msgspec
 
 from ..errors import Conflict, Malformed, Refused, Unavailable
 from .address import check_branch, check_url, without_secrets
-from .clone import heads
+from .clone import heads, passing
 from .git import Git
-
-_PASSING = ("could not resolve", "timed out", "connection", "hung up", "500", "502", "503", "504", "429")
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +84,7 @@ async def _push(git: Git, repository: str, branch: str, commit: str, there: str)
         raise Conflict(f"the branch {branch} is checked out in {name}; check out another one there, then deliver again")
     if "stale info" in text or "fetch first" in text:
         raise Conflict(f"the branch {branch} of {name} was moved by somebody else meanwhile; deliver again")
-    kind = Unavailable if ended.timed_out or any(p in text.lower() for p in _PASSING) else Refused
+    kind = Unavailable if passing(ended) else Refused
     raise kind(f"{name} does not take the branch {branch}: {_complaint(text)}")
 
 
@@ -98,7 +96,7 @@ async def _fetch(git: Git, repository: str, *arguments: str) -> None:
     )
     if ended.code:
         text = without_secrets(ended.last_line)
-        kind = Unavailable if ended.timed_out or any(p in text.lower() for p in _PASSING) else Refused
+        kind = Unavailable if passing(ended) else Refused
         raise kind(f"cannot fetch from {without_secrets(repository)}: {text}")
 
 
