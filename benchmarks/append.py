@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from amelia.contract import codec
-from amelia.ports.journal import Arrived
+from amelia.domain.effects import Arrived
 
 from . import told
 from .ground import Ground

@@ -10,8 +10,9 @@ from amelia.contract.envelope import Event
 from amelia.contract.ids import new_id, new_workflow_id
 from amelia.contract.signature import attempt_key, sign
 from amelia.contract.workflow import Issue
+from amelia.domain.effects import Arrived
 from amelia.domain.workflow import Workflow
-from amelia.ports.journal import Arrived, Journal
+from amelia.ports.journal import Journal
 
 _TEXT = "I look at where the totals are summed and round once, at the end. " * 2
 

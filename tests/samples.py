@@ -14,8 +14,9 @@ from amelia.contract.envelope import Event
 from amelia.contract.ids import derive_id, new_id, new_workflow_id
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
 from amelia.contract.workflow import ClaimCheck, Issue, Money
+from amelia.domain.effects import Arrived
 from amelia.domain.workflow import Workflow, submitted
-from amelia.ports.journal import Arrived, Journal, Row
+from amelia.ports.journal import Journal, Row
 
 ISSUE = Issue(id="PROJ-123", title="The total is a cent short")
 PLAN = Plan(summary="Round once.", tasks=(Task(id="round", title="Round the total", description="At the end."),))

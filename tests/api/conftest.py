@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from amelia.adapters.local.objects import FolderObjects
 from amelia.adapters.postgres.journal import PostgresJournal
-from amelia.ports.journal import Arrived
+from amelia.domain.effects import Arrived
 from amelia_api.app import create_app
 from amelia_api.bootstrap import _Server
 from amelia_api.depends import Caller

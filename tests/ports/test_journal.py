@@ -14,8 +14,9 @@ from amelia.contract import events as e
 from amelia.contract.commands import ResumeWorkflow
 from amelia.contract.envelope import Event
 from amelia.contract.ids import new_workflow_id
+from amelia.domain.effects import Arrived
 from amelia.errors import Conflict, Malformed, NotFound, Refused
-from amelia.ports.journal import Arrived, Executed, Outgoing
+from amelia.ports.journal import Executed, Outgoing
 
 from ..conftest import Opener
 from ..samples import Voice, arrived, blocked, eventually, opened, order, start, started, stream, the

@@ -9,8 +9,9 @@ import msgspec
 from amelia.consumer import DONE, Verdict
 from amelia.contract import codec, signature
 from amelia.contract.events import ControlFact
+from amelia.domain.effects import Arrived
 from amelia.errors import Malformed
-from amelia.ports.journal import Arrived, Journal
+from amelia.ports.journal import Journal
 from amelia.ports.queues import Keys, Message
 
 log = logging.getLogger(__name__)

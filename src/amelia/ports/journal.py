@@ -1,13 +1,13 @@
 """The journal: the truth about every workflow."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
 from ..contract.commands import AnyCommand
-from ..contract.envelope import Event
+from ..domain.effects import Arrived, Reading
 from ..domain.workflow import Workflow
 
 Destination = Literal["commands", "bus"]
@@ -21,13 +21,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     lease_until: datetime | None = None
     behind: bool = False
-
-
-class Arrived(msgspec.Struct, frozen=True, kw_only=True):
-    """A verified runtime event and the JSON object it was read from, which is what is kept."""
-
-    event: Event
-    body: str
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -61,10 +54,6 @@ class Overdue(msgspec.Struct, frozen=True, kw_only=True):
     leases: tuple[str, ...] = ()
     wakes: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
-
-
-Reading = Callable[[Workflow, str], Sequence[Event]]
-"""Given the row under its lock and the database's time, the control-plane events that are true now."""
 
 
 class Journal(Protocol):

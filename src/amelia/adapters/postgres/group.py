@@ -4,8 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+from ...domain.effects import Change
 from ...errors import Unavailable
-from .transaction import Change, Changed
+from .transaction import Changed
 
 _MOST = 128
 """Changes in one transaction; beyond it, waiting grows faster than throughput."""

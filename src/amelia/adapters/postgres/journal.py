@@ -9,16 +9,17 @@ import msgspec
 from piccolo.engine.postgres import PostgresEngine
 
 from ...contract.commands import AnyCommand
+from ...domain.changes import appending, closing_gap, executing, expiring, recording, waking
+from ...domain.effects import Arrived, Change, Reading
 from ...domain.workflow import Workflow
 from ...errors import Malformed, Refused, Unavailable
-from ...ports.journal import Arrived, AsyncContext, Destination, Executed, Outgoing, Overdue, Reading, Row, Stored
-from .changes import appending, closing_gap, executing, expiring, recording, waking
+from ...ports.journal import AsyncContext, Destination, Executed, Outgoing, Overdue, Row, Stored
 from .group import GroupCommit
 from .listen import listen
 from .lock import Lock
 from .pool import Pool, close_pool, connect, lock_pool, pool_of, unavailable
 from .tables import WorkflowRow
-from .transaction import NOTIFY_CHANNEL, OUTBOX_CHANNEL, Change, Changed, apply, storable
+from .transaction import NOTIFY_CHANNEL, OUTBOX_CHANNEL, Changed, apply, storable
 
 _decode_state = msgspec.json.Decoder(Workflow).decode
 

@@ -1,72 +1,18 @@
 """The one transaction that changes workflows: a batch of changes under row locks, in a fixed number of statements."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from ...contract import codec
-from ...contract.commands import AnyCommand
-from ...contract.envelope import Event
+from ...domain.effects import Change, Effects, Seen
 from ...domain.workflow import Workflow
 from ...ports.journal import Row
 
 _decode_state = msgspec.json.Decoder(Workflow).decode
 _encode = msgspec.json.Encoder().encode
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that is kept beside the order. ``kind``: early, stale or late."""
-
-    kind: str
-    event: Event
-    body: str
-
-
-class Executing(msgspec.Struct, frozen=True, kw_only=True):
-    """A command to be remembered."""
-
-    command: AnyCommand
-    fingerprint: str
-
-
-class Effects(msgspec.Struct, frozen=True, kw_only=True):
-    """What one change comes to. ``workflow`` is the row after it; ``publish`` are control events for the bus.
-
-    ``early`` replaces what waited for the workflow (None leaves it); ``renew`` extends the lease.
-    ``only_life``: the workflow is as it was, and only its lease and its gap are to be written.
-    """
-
-    workflow: Workflow
-    events: tuple[tuple[int, str, str, str], ...] = ()  # sequence, id, type, body
-    commands: tuple[AnyCommand, ...] = ()
-    publish: tuple[Event, ...] = ()
-    early: tuple[Held, ...] | None = None
-    kept: tuple[Held, ...] = ()
-    settles: tuple[str, ...] = ()
-    executed: Executing | None = None
-    renew: bool = False
-    behind: bool = False
-    only_life: bool = False
-
-
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change is computed from: all read under the lock, at the database's ``now``."""
-
-    now: str
-    workflow: Workflow | None
-    lease_expired: bool = False
-    waiting: tuple[str, ...] = ()
-    fingerprint: str | None = None
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """``compute`` is pure; None changes nothing; what it raises is this change's answer and no other's."""
-
-    workflow_id: str
-    compute: Callable[[Seen], Effects | None]
-    command_id: str = ""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):

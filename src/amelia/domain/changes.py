@@ -4,17 +4,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ...contract import codec
-from ...contract import events as e
-from ...contract.commands import AnyCommand
-from ...contract.envelope import Event
-from ...domain import intake
-from ...domain.consequences import follow_up, look_again, lost, policy_decision, woken
-from ...domain.decide import decide
-from ...domain.workflow import Workflow, evolve, submitted
-from ...errors import NotFound, Refused
-from ...ports.journal import Arrived, Reading
-from .transaction import Change, Effects, Executing, Held, Seen
+from ..contract import codec
+from ..contract import events as e
+from ..contract.commands import AnyCommand
+from ..contract.envelope import Event
+from ..errors import NotFound, Refused
+from . import intake
+from .consequences import follow_up, look_again, lost, policy_decision, woken
+from .decide import decide
+from .effects import Arrived, Change, Effects, Executing, Held, Reading, Seen
+from .workflow import Workflow, evolve, submitted
 
 
 def executing(command: AnyCommand, fingerprint: str) -> Change:
