@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from .errors import Malformed, Refused, Unavailable
+from .failpoints import reach
 from .ports.queues import Message, Queue
 
 log = logging.getLogger(__name__)
@@ -141,6 +142,7 @@ class Consumer:
         again = [message for message, verdict in paired if verdict.kind == "again"]
         if done:
             await _tried(self._queue.acknowledge(done))
+            reach("acknowledged")
         if again:
             await _tried(self._queue.release(again, after_seconds=1))
         for message, verdict in paired:

@@ -15,6 +15,7 @@ from amelia.contract.signature import attempt_key
 from amelia.domain.consequences import lost
 from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, NotStarted, Refused, Unavailable
+from amelia.failpoints import reach
 from amelia.ports.journal import Journal, Row
 from amelia.ports.queues import Keys, Runtimes
 from amelia.settings import Settings
@@ -48,6 +49,7 @@ class Attempts:
         async with self._journal.exclusively(f"session/{workflow_id}"):
             row = await self._journal.record(workflow_id, reading, settles=[command_id])
             if row is not None and opened:
+                reach("admitted")
                 await self.invoke(row, command_id)
 
     def _opening(self, w: Workflow, key_version: int, command_id: str) -> e.AttemptOpened:
@@ -81,6 +83,7 @@ class Attempts:
         for pause in (*_CONFLICT_PAUSES, None):
             try:
                 answer = await self._runtimes.invoke(w.id, payload)
+                reach("invoked")
                 return msgspec.json.decode(answer, type=Accepted)
             except Conflict as error:
                 if pause is None:

@@ -9,6 +9,7 @@ from amelia.contract.envelope import Event
 from amelia.contract.ids import derive_id
 from amelia.domain.workflow import HandedIn, Workflow
 from amelia.errors import Malformed, Refused, Unavailable
+from amelia.failpoints import reach
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
 
@@ -61,6 +62,7 @@ class Deliveries:
             raise Refused(f"the work of {w.id} is not of the plan that was approved; retry the workflow to plan again")
         bundle = await self._objects.get(work.bundle)
         await self._push(repository=w.repository, bundle=bundle, branch=w.branch, commit=work.commit, workflow_id=w.id)
+        reach("pushed")
         log.info("%s: %s is at %s", w.id, w.branch, work.commit)
 
     async def _say(self, w: Workflow, command_id: str, cause: str) -> None:

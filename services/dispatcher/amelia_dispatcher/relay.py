@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from amelia.contract import codec
 from amelia.errors import Malformed, Refused, Unavailable
+from amelia.failpoints import reach
 from amelia.ports.journal import Journal, Outgoing
 from amelia.ports.queues import Announcement, Bus, Queue, Sending
 
@@ -60,6 +61,7 @@ class Relay:
         ]
         try:
             await self._commands.send(sendings)
+            reach("relayed")
         except Unavailable as error:
             log.warning("%d commands are sent again later: %s", len(rows), error)
 
@@ -69,6 +71,7 @@ class Relay:
             return
         try:
             await self._bus.publish([_announcement(row) for row in rows])
+            reach("relayed")
             await self._journal.settle([row.id for row in rows])
         except Unavailable as error:
             log.warning("%d events are published again later: %s", len(rows), error)

@@ -11,6 +11,7 @@ from amelia.contract import codec, signature
 from amelia.contract.events import ControlFact
 from amelia.domain.effects import Arrived
 from amelia.errors import Malformed
+from amelia.failpoints import reach
 from amelia.ports.journal import Journal
 from amelia.ports.queues import Keys, Message
 
@@ -43,6 +44,7 @@ class Router:
             except Malformed as error:
                 verdicts[index] = Verdict("dead", str(error))
         answers = await self._journal.append([one for _, one in arrived])
+        reach("appended")
         for (index, _), refusal in zip(arrived, answers, strict=True):
             if refusal is not None:
                 verdicts[index] = Verdict("dead", f"{type(refusal).__name__}: {refusal}")

@@ -15,6 +15,7 @@ from amelia.contract.ids import new_id
 from amelia.contract.invocation import Invocation
 from amelia.contract.signature import sign
 from amelia.errors import AmeliaError, Refused, Unavailable
+from amelia.failpoints import reach
 from amelia.ports.queues import Announcement, Bus
 
 from .backlog import Backlog, Fact, Progress
@@ -145,6 +146,7 @@ class BusAnnouncer:
         while not self._broken:
             try:
                 await self._bus.publish([one.announcement for one in batch])
+                reach("published")
             except Unavailable as error:
                 log.warning("%d events wait: %s", len(self._backlog) + len(batch), error)
             except Refused as error:

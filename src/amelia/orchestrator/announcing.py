@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from ..failpoints import reach
 from ..ports.agents import Announcer
 from .facts import above
 from .state import State, values_of
@@ -37,6 +38,7 @@ class AnnouncingSaver(BaseCheckpointSaver[str]):
         new_versions: "ChannelVersions",
     ) -> "RunnableConfig":
         saved = await self._inner.aput(config, checkpoint, metadata, new_versions)
+        reach("checkpointed")
         state = values_of(checkpoint["channel_values"])
         if state is not None:
             await self.announce(state)

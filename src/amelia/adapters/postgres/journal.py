@@ -13,6 +13,7 @@ from ...domain.changes import appending, closing_gap, executing, expiring, recor
 from ...domain.effects import Arrived, Change, Reading
 from ...domain.workflow import Workflow
 from ...errors import Malformed, Refused, Unavailable
+from ...failpoints import reach
 from ...ports.journal import AsyncContext, Destination, Executed, Outgoing, Overdue, Row, Stored
 from .group import GroupCommit
 from .listen import listen
@@ -78,6 +79,7 @@ class PostgresJournal:
             raise changed.error
         if changed.row is None:
             raise Refused(f"{command.workflow_id} is not there")
+        reach("executed")
         return Executed(row=changed.row, repeated=changed.repeated)
 
     async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:

@@ -19,6 +19,7 @@ from ...drivers.base import (
     Usage,
 )
 from ...errors import Refused, Unavailable
+from ...failpoints import reach
 from ...tools.schema import parameters
 from ...tools.toolbox import CHANGING, Answer, Skill, Toolbox, one_line
 from ...workspace.tree import Tree
@@ -66,7 +67,9 @@ async def talk(site: Site, work: Work, part: Part[T]) -> Outcome[T]:
     said = await record.load(tree) or Transcript(messages=(Message("user", (Text(part.opening),)),))
     while not said.answer and not said.cause:
         said, changed = await loop.turn(said)
+        reach("turned")
         said = await record.save(said, tree, changed=changed)
+        reach("transcribed")
     answer = msgspec.json.decode(said.answer, type=part.answer) if said.answer else None
     return Outcome(answer=answer, usage=said.usage, cause=said.cause)
 
