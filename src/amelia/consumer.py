@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
@@ -70,13 +69,13 @@ class Consumer:
             emptied = self._emptied_at()
             if emptied is not None:
                 try:
-                    await drained(time.monotonic() - emptied)
+                    await drained(_now() - emptied)
                 except Unavailable as error:
                     log.warning("cannot say that the queue is drained: %s", error)
 
     def _emptied_at(self) -> float | None:
         """When no loop had anything more to take: it waits, or its last receive was no full batch and is handled."""
-        now = time.monotonic()
+        now = _now()
         quiet = {number for number, since in self._waiting.items() if since <= now - _QUIET_SECONDS}
         times = [now if number in quiet else emptied for number, emptied in self._emptied.items()]
         return None if None in times else min(t for t in times if t is not None)
@@ -86,7 +85,7 @@ class Consumer:
         while not stop.is_set():
             try:
                 messages = await self._receive(number, stop)
-                received = time.monotonic()
+                received = _now()
                 if messages:
                     await self._take(number, messages, stop)
                 if messages is not None and len(messages) < _BATCH:
@@ -101,7 +100,7 @@ class Consumer:
         """None when it was told to stop while it waited; what the queue then still hands out comes again."""
         receiving = asyncio.ensure_future(self._queue.receive(most=_BATCH, wait_seconds=_WAIT_SECONDS))
         stopping = asyncio.ensure_future(stop.wait())
-        self._waiting[number] = time.monotonic()
+        self._waiting[number] = _now()
         try:
             await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -149,6 +148,10 @@ class Consumer:
             if verdict.kind == "dead":
                 log.error("message %s becomes a dead letter: %s", message.id, verdict.reason)
                 await _tried(self._queue.dead_letter(message, verdict.reason))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _tried(settling: Awaitable[None]) -> None:

@@ -1,0 +1,1 @@
+"""Adapters that keep everything in this process: for demonstrations, tests and simulations."""
