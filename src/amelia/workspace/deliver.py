@@ -2,14 +2,17 @@
 
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
-from ..errors import Conflict, Malformed, Refused, Unavailable
-from .address import check_branch, check_url, without_secrets
-from .clone import heads, passing
+from ..errors import AmeliaError, Conflict, Malformed
+from .address import check_branch, without_secrets
 from .git import Git
+from .remote import Remote
+from .spawn import Exit
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,45 +23,75 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     pushed: bool
 
 
-async def deliver(*, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str) -> Delivered:
+async def deliver(
+    *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str, token: str = ""
+) -> Delivered:
     """Afterwards the remote's ``branch`` is at ``commit``.
 
     A branch that is already there is adopted; one that holds an earlier delivery of the same workflow (the trailer
-    ``Amelia-Workflow`` of its last commit says so) is replaced. Raises ``Conflict`` when the branch is another's,
-    ``Malformed`` when the bundle does not hold ``commit``, ``Refused`` or ``Unavailable`` when the remote says no.
+    ``Amelia-Workflow`` of its last commit says so) is replaced. ``token`` is a credential for an https address. Raises
+    ``Conflict`` when the branch is another's, ``Malformed`` when the bundle does not hold ``commit``, ``Refused`` or
+    ``Unavailable`` when the remote says no.
     """
-    check_url(repository)
+    remote = Remote(repository, token)
     check_branch(branch)
-    with tempfile.TemporaryDirectory(prefix="amelia-deliver-") as name:
-        folder = Path(name)
-        there = (await heads(repository, folder, f"refs/heads/{branch}")).get(branch, "")
+    async with _scratch() as git:
+        there = await remote.head(git.git_dir, branch)
         if there == commit:
             return Delivered(branch=branch, commit=commit, pushed=False)
-        git = Git(folder / "deliver.git")
-        git.git_dir.mkdir()
-        await git("init", "--quiet", "--bare", "--template=")
-        if there:
-            await _check_ours(git, repository, branch, workflow_id)
-        await _unpack(git, repository, bundle, branch, commit)
-        await _push(git, repository, branch, commit, there)
+        if there and not await _is_ours(git, remote, branch, workflow_id):
+            raise Conflict(
+                f"the branch {branch} of {remote.name} holds work that is not of {workflow_id}; "
+                "rename or delete that branch, then deliver again"
+            )
+        await _unpack(git, remote, bundle, branch, commit)
+        ended = await remote.push(git, branch, commit, there)
+        if ended.code and await remote.head(git.git_dir, branch) != commit:
+            raise _rejection(remote, branch, ended)
     return Delivered(branch=branch, commit=commit, pushed=True)
 
 
-async def _check_ours(git: Git, repository: str, branch: str, workflow_id: str) -> None:
-    await _fetch(git, repository, "--depth=1", f"+refs/heads/{branch}:refs/amelia/there")
+async def withdraw(*, repository: str, branch: str, commit: str, workflow_id: str, token: str = "") -> bool:
+    """Takes a delivery back: deletes the remote's ``branch``, and nothing else than this workflow's ``commit``.
+
+    False when the branch is not there, or at anything else by now. Raises ``Refused`` or ``Unavailable`` when the
+    remote says no; again is safe.
+    """
+    remote = Remote(repository, token)
+    check_branch(branch)
+    async with _scratch() as git:
+        if await remote.head(git.git_dir, branch) != commit or not await _is_ours(git, remote, branch, workflow_id):
+            return False
+        ended = await remote.push(git, branch, "", commit)
+        if ended.code == 0:
+            return True
+        there = await remote.head(git.git_dir, branch)
+        if there == commit:
+            raise _rejection(remote, branch, ended)
+    return not there
+
+
+@asynccontextmanager
+async def _scratch() -> AsyncIterator[Git]:
+    """An empty repository that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="amelia-deliver-") as name:
+        git = Git(Path(name) / "deliver.git")
+        git.git_dir.mkdir()
+        await git("init", "--quiet", "--bare", "--template=")
+        yield git
+
+
+async def _is_ours(git: Git, remote: Remote, branch: str, workflow_id: str) -> bool:
+    await remote.fetch(git, f"+refs/heads/{branch}:refs/amelia/there", depth=1)
     said = await git.line("log", "-1", "--format=%(trailers:key=Amelia-Workflow,valueonly)", "refs/amelia/there")
-    if workflow_id not in said.split():
-        raise Conflict(
-            f"the branch {branch} of {without_secrets(repository)} holds work that is not of {workflow_id}; "
-            "rename or delete that branch, then deliver again"
-        )
+    return workflow_id in said.split()
 
 
-async def _unpack(git: Git, repository: str, bundle: bytes, branch: str, commit: str) -> None:
+async def _unpack(git: Git, remote: Remote, bundle: bytes, branch: str, commit: str) -> None:
     file = git.git_dir / "incoming.bundle"
     await asyncio.to_thread(file.write_bytes, bundle)
     for number, needed in enumerate(_prerequisites(bundle)):
-        await _fetch(git, repository, f"+{needed}:refs/amelia/base/{number}")
+        await remote.fetch(git, f"+{needed}:refs/amelia/base/{number}")
     fetched = await git.attempt(
         *("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags"),
         *("--", str(file), f"+refs/heads/{branch}:refs/amelia/work"),
@@ -70,34 +103,15 @@ async def _unpack(git: Git, repository: str, bundle: bytes, branch: str, commit:
         raise Malformed(f"the bundle for {branch} holds {found} and not the commit {commit} that was handed in")
 
 
-async def _push(git: Git, repository: str, branch: str, commit: str, there: str) -> None:
-    ended = await git.attempt(
-        *("push", "--quiet", "--no-verify", f"--force-with-lease=refs/heads/{branch}:{there}"),
-        *("--", repository, f"{commit}:refs/heads/{branch}"),
-        network=True,
-        timeout=600,
-    )
-    if ended.code == 0 or (await heads(repository, git.git_dir, f"refs/heads/{branch}")).get(branch) == commit:
-        return
-    name, text = without_secrets(repository), without_secrets(ended.errors.decode(errors="replace"))
+def _rejection(remote: Remote, branch: str, ended: Exit) -> AmeliaError:
+    text = without_secrets(ended.errors.decode(errors="replace"))
     if "checked out" in text:
-        raise Conflict(f"the branch {branch} is checked out in {name}; check out another one there, then deliver again")
+        return Conflict(
+            f"the branch {branch} is checked out in {remote.name}; check out another one there, then deliver again"
+        )
     if "stale info" in text or "fetch first" in text:
-        raise Conflict(f"the branch {branch} of {name} was moved by somebody else meanwhile; deliver again")
-    kind = Unavailable if passing(ended) else Refused
-    raise kind(f"{name} does not take the branch {branch}: {_complaint(text)}")
-
-
-async def _fetch(git: Git, repository: str, *arguments: str) -> None:
-    options = [a for a in arguments if a.startswith("--")]
-    refs = [a for a in arguments if not a.startswith("--")]
-    ended = await git.attempt(
-        *("fetch", "--quiet", "--no-tags", *options, "--", repository, *refs), network=True, timeout=1200
-    )
-    if ended.code:
-        text = without_secrets(ended.last_line)
-        kind = Unavailable if passing(ended) else Refused
-        raise kind(f"cannot fetch from {without_secrets(repository)}: {text}")
+        return Conflict(f"the branch {branch} of {remote.name} was moved by somebody else meanwhile; deliver again")
+    return remote.error(f"{remote.name} does not take the branch {branch}", ended, _complaint(text))
 
 
 def _prerequisites(bundle: bytes) -> tuple[str, ...]:

@@ -84,12 +84,13 @@ class Git:
         timeout: float = 120,
         env: Mapping[str, str] | None = None,
     ) -> Exit:
-        """Whatever the exit code is."""
+        """Whatever the exit code is. What goes over the network ends with this process, even when that is killed."""
         full = environment(network=network) | {"GIT_DIR": str(self.git_dir)} | dict(env or {})
         if self.work_tree is not None:
             full["GIT_WORK_TREE"] = str(self.work_tree)
         cwd = self.work_tree or self.git_dir
-        return await spawn(["git", *_FLAGS, *arguments], cwd=cwd, env=full, timeout=timeout, stdin=stdin)
+        command = ["git", *_FLAGS, *arguments]
+        return await spawn(command, cwd=cwd, env=full, timeout=timeout, stdin=stdin, tied=network)
 
     async def __call__(self, *words: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
         """Raises ``Refused`` with git's last line when it does not exit 0."""
@@ -102,7 +103,7 @@ class Git:
         return (await self(*arguments)).decode(errors="replace").strip()
 
 
-async def outside(folder: Path, *arguments: str, timeout: float = 120) -> Exit:
+async def outside(folder: Path, *arguments: str, timeout: float = 120, env: Mapping[str, str] | None = None) -> Exit:
     """git over the network in a folder that is no repository, and does not look for one above it."""
-    env = environment(network=True) | {"GIT_CEILING_DIRECTORIES": str(folder.parent)}
-    return await spawn(["git", *_FLAGS, *arguments], cwd=folder, env=env, timeout=timeout)
+    full = environment(network=True) | {"GIT_CEILING_DIRECTORIES": str(folder.parent)} | dict(env or {})
+    return await spawn(["git", *_FLAGS, *arguments], cwd=folder, env=full, timeout=timeout, tied=True)

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+
+from .tether import PROGRAM
 
 DRAIN_SECONDS = 2
 """How long output is waited for from a grandchild that left the session and outlives it."""
@@ -38,14 +41,17 @@ async def spawn(
     stdin: bytes | None = None,
     merge: bool = False,
     limit: int = 0,
+    tied: bool = False,
 ) -> Exit:
     """``merge`` sends errors where the output goes; ``limit`` (bytes) elides the middle of what is longer.
 
-    The whole session is killed when the child ends, when ``timeout`` (seconds) passes and when the caller is cancelled.
+    The whole session is killed when the child ends, when ``timeout`` (seconds) passes and when the caller is cancelled;
+    when ``tied``, also when the calling process is killed.
     """
     outlets = [Outlet(limit)] if merge else [Outlet(limit), Outlet(0)]
+    tether = os.pipe() if tied else None
     try:
-        child = await _whole(_start(argv, cwd, env, stdin, outlets))
+        child = await _whole(_start(argv, cwd, env, stdin, outlets, tether))
         try:
             return await _follow(child, timeout, outlets)
         finally:
@@ -55,6 +61,8 @@ async def spawn(
     finally:
         for outlet in outlets:
             outlet.close()
+        for descriptor in tether or ():
+            os.close(descriptor)
 
 
 async def _whole(start: Coroutine[None, None, Process]) -> Process:
@@ -121,13 +129,22 @@ class Outlet:
 
 
 async def _start(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes | None, outlets: Sequence[Outlet]
+    argv: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str],
+    stdin: bytes | None,
+    outlets: Sequence[Outlet],
+    tether: tuple[int, int] | None,
 ) -> Process:
+    held = () if tether is None else tether[:1]
+    tying = [sys.executable, "-I", "-S", str(PROGRAM), str(held[0])] if held else []
     with tempfile.TemporaryFile() as given:
         given.write(stdin or b"")
         given.seek(0)
         return await asyncio.create_subprocess_exec(
+            *tying,
             *argv,
+            pass_fds=held,
             cwd=cwd,
             env=dict(env),
             stdin=DEVNULL if stdin is None else given,

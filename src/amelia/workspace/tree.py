@@ -127,17 +127,19 @@ class Tree:
             raise Malformed(f"the bundle of the work cannot be read: {fetched.last_line}")
 
 
-async def open_tree(repository: str, base: str, branch: str, folder: Path, base_commit: str = "") -> Tree:
+async def open_tree(
+    repository: str, base: str, branch: str, folder: Path, base_commit: str = "", *, token: str = ""
+) -> Tree:
     """Clones into ``folder`` (what an earlier run left there is replaced) and begins ``branch`` at the base.
 
-    ``base_commit`` names where an earlier attempt began; it must still be in the repository. Raises ``Refused``
-    and ``Unavailable``.
+    ``base_commit`` names where an earlier attempt began; it must still be in the repository. ``token`` is a credential
+    for an https address, for the clone alone. Raises ``Refused`` and ``Unavailable``.
     """
     check_branch(branch)
     store, root, home = folder / "repository.git", folder / "tree", folder / "home"
     for old in (root, home):
         await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
-    bare = await clone(repository, base, store)
+    bare = await clone(repository, base, store, token=token)
     home.mkdir(parents=True)
     start = base_commit or await bare.line("rev-parse", "HEAD")
     if (await bare.attempt("cat-file", "-e", f"{start}^{{commit}}")).code:
