@@ -31,6 +31,35 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     body: str
 
 
+Cursor = tuple[int, int]
+"""A place in the fleet's order, (transaction, row); only compared. ``(0, 0)`` is before everything."""
+
+
+class FleetEvent(msgspec.Struct, frozen=True, array_like=True):
+    """One event of the fleet's stream, with its workflow's ``repository``, ``team`` and present ``status``."""
+
+    place: Cursor
+    workflow_id: str
+    sequence: int
+    type: str
+    body: str
+    repository: str
+    team: str
+    status: str
+
+
+class FleetPage(msgspec.Struct, frozen=True, kw_only=True):
+    """``cursor`` is where to go on, also past what is not there; ``complete`` when nothing more can be read now.
+
+    ``lag_seconds`` is the age of what is recorded and cannot be read yet, because an older transaction is open.
+    """
+
+    items: tuple[FleetEvent, ...]
+    cursor: Cursor
+    complete: bool
+    lag_seconds: float = 0.0
+
+
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """An outbox row that is due. ``publishes`` is how often it has been sent before."""
 
@@ -82,6 +111,14 @@ class Journal(Protocol):
 
     async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
         """Of each named workflow the events above its sequence, in order, at most ``limit`` each."""
+        ...
+
+    async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
+        """Events of every workflow after the cursor, each workflow's in its order, at most ``limit``, fewer when large.
+
+        What is once before a cursor stays all there is before it. ``None`` is the end: an empty page with the cursor
+        of now.
+        """
         ...
 
     async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:

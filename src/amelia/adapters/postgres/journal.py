@@ -14,7 +14,18 @@ from ...domain.effects import Arrived, Change, Reading
 from ...domain.workflow import Workflow
 from ...errors import Malformed, Refused, Unavailable
 from ...failpoints import reach
-from ...ports.journal import AsyncContext, Destination, Executed, Outgoing, Overdue, Row, Stored
+from ...ports.journal import (
+    AsyncContext,
+    Cursor,
+    Destination,
+    Executed,
+    FleetPage,
+    Outgoing,
+    Overdue,
+    Row,
+    Stored,
+)
+from . import fleet
 from .group import GroupCommit
 from .listen import listen
 from .lock import Lock
@@ -158,6 +169,9 @@ class PostgresJournal:
         async with unavailable():
             records = await pool_of(self._engine).fetch(_EVENTS, list(after), list(after.values()), limit)
         return [Stored(*record) for record in records]
+
+    async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
+        return await fleet.read(pool_of(self._engine), after, limit)
 
     async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
         async with unavailable():
