@@ -15,7 +15,8 @@ from amelia.contract.ids import derive_id, new_id, new_workflow_id
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
 from amelia.contract.workflow import ClaimCheck, Issue, Money
 from amelia.domain.effects import Arrived
-from amelia.domain.workflow import Workflow, submitted
+from amelia.domain.evolve import submitted
+from amelia.domain.workflow import Workflow
 from amelia.ports.journal import Journal, Row
 
 ISSUE = Issue(id="PROJ-123", title="The total is a cent short")

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from amelia.contract import events as e
-from amelia.contract.workflow import Money
+from amelia.contract.workflow import Budget, Money
 
 from .printing import clean, dollars
 
@@ -15,6 +15,12 @@ def describe(event: e.AnyEvent) -> str:
 
 def total(spent: Money) -> str:
     return f"{spent.input_tokens} tokens in, {spent.output_tokens} out, {dollars(spent)}"
+
+
+def budget(given: Budget) -> str:
+    bounds = [f"${given.microdollars / 1_000_000:.2f}"] if given.microdollars else []
+    bounds += [f"{given.tokens} tokens"] if given.tokens else []
+    return " and ".join(bounds) or "no bound"
 
 
 def is_progress(event: e.AnyEvent) -> bool:
@@ -45,8 +51,70 @@ def _said(event: e.AnyEvent) -> str:
             return f"progress {event.first} to {event.last} of attempt {event.of_attempt} was lost on its way"
         case e.RuntimeHeartbeat():
             return "heartbeat"
+        case (
+            e.WorkflowAdmitted()
+            | e.WorkflowRevised()
+            | e.ApprovalVote()
+            | e.ApprovalReminder()
+            | e.ApprovalDeadlinePassed()
+            | e.WorkflowPaused()
+            | e.WorkflowResumed()
+            | e.WorkflowRetried()
+            | e.BudgetChanged()
+            | e.MessageSent()
+            | e.DeliveryStarted()
+            | e.PullRequestOpened()
+        ):
+            return _ordered(event)
         case _:
             return _said_by_runtime(event)
+
+
+_Ordered = (
+    e.WorkflowAdmitted
+    | e.WorkflowRevised
+    | e.ApprovalVote
+    | e.ApprovalReminder
+    | e.ApprovalDeadlinePassed
+    | e.WorkflowPaused
+    | e.WorkflowResumed
+    | e.WorkflowRetried
+    | e.BudgetChanged
+    | e.MessageSent
+    | e.DeliveryStarted
+    | e.PullRequestOpened
+)
+
+
+def _ordered(event: _Ordered) -> str:
+    match event:
+        case e.WorkflowAdmitted():
+            return "admitted" + (f" after it waited for {event.waited_for}" if event.waited_for else "")
+        case e.WorkflowRevised():
+            return f"back to the architect by {event.revised_by}" + _because(event.feedback)
+        case e.ApprovalVote():
+            return f"the {event.voter} asks for a person" + _because(event.rule)
+        case e.ApprovalReminder():
+            return f"the plan is still undecided; it counts as rejected at {event.deadline}"
+        case e.ApprovalDeadlinePassed():
+            return f"nobody decided the plan until {event.deadline}; it counts as rejected"
+        case e.WorkflowPaused():
+            return f"paused by {event.paused_by}" + _because(event.reason)
+        case e.WorkflowResumed():
+            return f"resumed by {event.resumed_by}"
+        case e.WorkflowRetried():
+            return f"tried again by {event.retried_by}" + (", from the start" if event.start else "")
+        case e.BudgetChanged():
+            return f"the budget is {budget(event.budget)} now, says {event.changed_by}"
+        case e.MessageSent():
+            return f"{event.sent_by} says to the agents: {event.text}"
+        case e.DeliveryStarted():
+            return f"delivery of {event.branch} at {event.commit[:12]} begins"
+        case e.PullRequestOpened():
+            found = "was there already" if event.adopted else "is open"
+            return f"{'draft ' if event.draft else ''}pull request {event.url} {found}"
+        case _:
+            assert_never(event)
 
 
 def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
@@ -76,6 +144,12 @@ def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
             return f"work handed in: {event.branch} at {event.commit[:12]}"
         case e.WorkflowCompleted():
             return f"the agents end with {event.result}" + _because(event.cause or event.summary)
+        case e.MessageApplied():
+            return f"{_who(event.agent, event.task_id)} read message {event.message_id[:8]}"
+        case e.WorkflowTimeout():
+            return f"the session's longest life of {event.session_seconds} s is near; the workflow pauses"
+        case e.BudgetReached():
+            return f"the next call would pass the budget of {budget(event.budget)}; the workflow pauses"
         case e.AgentMessage():
             return f"{event.agent}: {event.content}"
         case e.ToolCalled():

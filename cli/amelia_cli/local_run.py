@@ -10,8 +10,8 @@ from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.ids import derive_id, new_id
 from amelia.contract.plan import Plan
-from amelia.domain.consequences import policy_decision
 from amelia.domain.decide import decide
+from amelia.domain.policy import OPEN, decision
 from amelia.domain.workflow import Block
 from amelia.drivers.factory import create
 from amelia.errors import Unavailable
@@ -102,7 +102,7 @@ class LocalRun:
         block = row.block
         assert block is not None
         if self._auto:
-            approved = policy_decision(replace(row, auto_approve=True), now())
+            approved = decision(replace(row, auto_approve=True), OPEN, now())
             assert approved is not None
             self._record.append(approved)
             return True

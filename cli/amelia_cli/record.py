@@ -13,8 +13,9 @@ from amelia.contract import events as e
 from amelia.contract.codec import decode_event, encode
 from amelia.contract.envelope import Event
 from amelia.contract.views import WorkflowView
+from amelia.domain.evolve import evolve, submitted
 from amelia.domain.shown import workflow_view
-from amelia.domain.workflow import Workflow, evolve, submitted
+from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, Malformed, Refused
 
 from .views import View

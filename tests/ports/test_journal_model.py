@@ -12,10 +12,12 @@ from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
-from amelia.domain.consequences import lost, policy_decision
+from amelia.domain import policy
+from amelia.domain.consequences import lost
 from amelia.domain.decide import decide
+from amelia.domain.evolve import evolve, submitted
 from amelia.domain.intake import gap, take
-from amelia.domain.workflow import Workflow, evolve, submitted
+from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict
 
 from ..samples import NOW, Voice, arrived, opening, order, start, stream, the
@@ -51,7 +53,7 @@ class Model:
         took = take(self.workflow, [*self.early, *events])
         self.workflow, self.early = took.workflow, took.early
         self.note([event for _, event in took.admitted])
-        if (decision := policy_decision(self.workflow, NOW)) is not None:
+        if (decision := policy.decision(self.workflow, policy.OPEN, NOW)) is not None:
             self.control(decision)
 
     def close_gap(self) -> None:

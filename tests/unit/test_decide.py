@@ -7,9 +7,12 @@ import pytest
 from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.workflow import TERMINAL, Status
-from amelia.domain.consequences import follow_up, lost, policy_decision
+from amelia.domain.consequences import follow_up, lost
 from amelia.domain.decide import decide
-from amelia.domain.workflow import Workflow, evolve
+from amelia.domain.evolve import evolve
+from amelia.domain.policy import OPEN
+from amelia.domain.policy import decision as judged
+from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, NotFound
 
 from ..samples import HASH, NOW, Voice, opening, order, start, variants, workflow
@@ -116,21 +119,21 @@ def test_consequences_have_ids_of_their_cause_so_that_a_retry_says_the_same() ->
 
 def test_the_policy_decides_exactly_the_plan_that_waits_and_only_where_it_was_asked_for() -> None:
     w = waiting()
-    assert policy_decision(w, NOW) is None
+    assert judged(w, OPEN, NOW) is None
     w = evolve(workflow(status="in_progress", epoch=1, open=True, auto_approve=True, owner="ada"), blocked_event())
-    decision = policy_decision(w, NOW)
-    assert decision is not None
+    decision = judged(w, OPEN, NOW)
+    assert isinstance(decision, e.WorkflowApproved)
     assert w.block is not None
     assert (decision.block_id, decision.plan_sha256) == (w.block.event_id, w.block.plan_sha256)
     assert (decision.approved_by, decision.policy) == ("policy of ada", "auto_approve")
     approved = evolve(w, decision)
     assert approved.status == "approved"
-    assert policy_decision(approved, NOW) is None
+    assert judged(approved, OPEN, NOW) is None
 
 
 @pytest.mark.parametrize("status", [s for s in STATUSES if s != "blocked"])
 def test_the_policy_decides_nothing_that_does_not_wait(status: Status) -> None:
-    assert policy_decision(workflow(status=status, auto_approve=True), NOW) is None
+    assert judged(workflow(status=status, auto_approve=True), OPEN, NOW) is None
 
 
 def blocked_event() -> e.WorkflowBlocked:

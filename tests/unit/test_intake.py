@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.workflow import Money
+from amelia.domain.evolve import evolve
 from amelia.domain.intake import Intake, gap, take
-from amelia.domain.workflow import Workflow, evolve
+from amelia.domain.workflow import Workflow
 
 from ..samples import Voice, opening, workflow
 

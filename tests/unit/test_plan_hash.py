@@ -8,7 +8,8 @@ import pytest
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.workflow import ClaimCheck
-from amelia.domain.workflow import Workflow, evolve
+from amelia.domain.evolve import evolve
+from amelia.domain.workflow import Workflow
 
 from ..samples import FACT_TYPES, HASH, PLAN, variants, workflow
 

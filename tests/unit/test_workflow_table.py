@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.workflow import TERMINAL, Issue, Money, Phase, Status
+from amelia.domain.evolve import evolve
 from amelia.domain.intake import take
-from amelia.domain.workflow import TRANSITIONS, Workflow, allows, evolve
+from amelia.domain.table import TRANSITIONS, allows
+from amelia.domain.workflow import Workflow
 from amelia.workspace.address import check_branch
 
 from ..samples import EVENT_TYPES, FACT_TYPES, HASH, PROGRESS_TYPES, variants, workflow

@@ -8,7 +8,7 @@ from typing import Literal
 
 from .envelope import Event
 from .plan import Plan, Verdict
-from .workflow import ClaimCheck, Issue, Money, Profile
+from .workflow import Budget, ClaimCheck, Issue, Money, Profile
 
 # Facts, from the control plane
 
@@ -21,13 +21,24 @@ class WorkflowSubmitted(Event, frozen=True, tag="workflow_submitted"):
     auto_approve: bool = False
     owner: str = ""
     team: str = ""
+    priority: int = 0
+    budget: Budget = Budget()
+
+
+class WorkflowAdmitted(Event, frozen=True, tag="workflow_admitted"):
+    """It got its turn; ``waited_for`` says for what it had waited. ``reserved`` is what it may spend until it ends."""
+
+    waited_for: str = ""
+    reserved: Budget = Budget()
 
 
 class WorkflowParked(Event, frozen=True, tag="workflow_parked"):
-    """Queued for a named reason until ``until`` (UTC, ISO 8601), when it is tried again."""
+    """Queued for a named reason until ``until`` (UTC, ISO 8601), when it is tried again. ``keeps_place``: it need not
+    be admitted again."""
 
     reason: str
     until: str
+    keeps_place: bool = False
 
 
 class AttemptOpened(Event, frozen=True, tag="attempt_opened"):
@@ -39,10 +50,12 @@ class AttemptOpened(Event, frozen=True, tag="attempt_opened"):
 
 
 class RuntimeLost(Event, frozen=True, tag="runtime_lost"):
-    """A lease ran out, or the invocation failed. ``final`` when no further attempt will be made."""
+    """A lease ran out, nothing was done for too long (``stalled``), or the invocation failed. ``final`` when no further
+    attempt will be made."""
 
     cause: str
     final: bool = False
+    stalled: bool = False
 
 
 class WorkflowApproved(Event, frozen=True, tag="workflow_approved"):
@@ -50,6 +63,7 @@ class WorkflowApproved(Event, frozen=True, tag="workflow_approved"):
     plan_sha256: str
     approved_by: str
     policy: str = ""
+    tasks: tuple[str, ...] = ()
 
 
 class WorkflowRejected(Event, frozen=True, tag="workflow_rejected"):
@@ -59,15 +73,101 @@ class WorkflowRejected(Event, frozen=True, tag="workflow_rejected"):
     feedback: str = ""
 
 
+class WorkflowRevised(Event, frozen=True, tag="workflow_revised"):
+    """The Architect plans again, with ``feedback``."""
+
+    block_id: str
+    plan_sha256: str
+    revised_by: str
+    feedback: str
+
+
+class ApprovalVote(Event, frozen=True, tag="approval_vote"):
+    """The policy does not decide by itself: ``rule`` asks for a person."""
+
+    block_id: str
+    plan_sha256: str
+    voter: str
+    rule: str
+
+
+class ApprovalReminder(Event, frozen=True, tag="approval_reminder"):
+    """The block is still undecided; ``deadline`` (UTC, ISO 8601) rejects it."""
+
+    block_id: str
+    deadline: str
+
+
+class ApprovalDeadlinePassed(Event, frozen=True, tag="approval_deadline_passed"):
+    """Nobody decided in time: the plan counts as rejected."""
+
+    block_id: str
+    plan_sha256: str
+    deadline: str
+
+
+PauseKind = Literal["operator", "budget", "session_limit", "delivery"]
+
+
+class WorkflowPaused(Event, frozen=True, tag="workflow_paused"):
+    kind: PauseKind
+    paused_by: str
+    reason: str = ""
+
+
+class WorkflowResumed(Event, frozen=True, tag="workflow_resumed"):
+    resumed_by: str
+
+
+class BudgetChanged(Event, frozen=True, tag="budget_changed"):
+    budget: Budget
+    changed_by: str
+
+
+class WorkflowRetried(Event, frozen=True, tag="workflow_retried"):
+    """From the last checkpoint, or from the ``start``: then the old conversations and their plan are left aside."""
+
+    retried_by: str
+    start: bool = False
+
+
+class MessageSent(Event, frozen=True, tag="message_sent"):
+    """To the agents, who read it before their next turn."""
+
+    text: str
+    sent_by: str
+
+
 class WorkflowCancelled(Event, frozen=True, tag="workflow_cancelled"):
     cancelled_by: str
     reason: str = ""
 
 
-class BranchPushed(Event, frozen=True, tag="branch_pushed"):
+class DeliveryStarted(Event, frozen=True, tag="delivery_started"):
+    """The intent, recorded before the repository is touched."""
+
     branch: str
     commit: str
     repository: str
+
+
+class BranchPushed(Event, frozen=True, tag="branch_pushed"):
+    """``pull_request``: one is opened next; without it, the work is delivered."""
+
+    branch: str
+    commit: str
+    repository: str
+    pull_request: bool = False
+
+
+class PullRequestOpened(Event, frozen=True, tag="pull_request_opened"):
+    """``adopted`` when it was there already, from a delivery whose end was not recorded."""
+
+    url: str
+    number: int
+    branch: str
+    draft: bool = False
+    adopted: bool = False
 
 
 class CommandRefused(Event, frozen=True, tag="command_refused"):
@@ -101,6 +201,7 @@ class WorkflowBlocked(Event, frozen=True, tag="workflow_blocked"):
     plan_sha256: str
     plan: Plan | None = None
     plan_claim: ClaimCheck | None = None
+    estimated_microdollars: int = 0
     requires: Literal["approval"] = "approval"
 
 
@@ -139,10 +240,12 @@ class ReviewCompleted(Event, frozen=True, tag="review_completed"):
 
 
 class TokensUsed(Event, frozen=True, tag="tokens_used"):
-    """Cumulative for this attempt, so that a lost or doubled one changes nothing."""
+    """Cumulative for this attempt, so that a lost or doubled one changes nothing; for the earlier ``of_attempt`` when
+    its successor found in the checkpoint what it had spent."""
 
     used: Money
     model: str = ""
+    of_attempt: int = 0
 
 
 class ArtifactStored(Event, frozen=True, tag="artifact_stored"):
@@ -162,12 +265,38 @@ class WorkHandedIn(Event, frozen=True, tag="work_handed_in"):
     diff: ClaimCheck | None = None
 
 
+class MessageApplied(Event, frozen=True, tag="message_applied"):
+    """An agent has read it. ``message_id`` is the id of the ``message_sent``."""
+
+    message_id: str
+    agent: str
+    task_id: str = ""
+
+
+class WorkflowTimeout(Event, frozen=True, tag="workflow_timeout"):
+    """The session's longest life is near: everything is checkpointed and nothing runs any more."""
+
+    session_seconds: int
+
+
+class BudgetReached(Event, frozen=True, tag="budget_reached"):
+    """The next call of a model would pass what is left; it was not made."""
+
+    budget: Budget
+    spent: Money
+
+
 class WorkflowCompleted(Event, frozen=True, tag="workflow_completed"):
-    """What the runtime has to say in the end. The workflow completes when its work has been delivered."""
+    """What the runtime has to say in the end. The workflow completes when its work has been delivered.
+
+    ``unresolved`` is what a person should look at; ``blame`` names what failed when it was not the work.
+    """
 
     result: Literal["success", "failed"]
     cause: str = ""
     summary: str = ""
+    unresolved: tuple[str, ...] = ()
+    blame: Literal["", "repository"] = ""
 
 
 # Progress, from the runtime
@@ -195,9 +324,11 @@ class ToolCompleted(Event, frozen=True, tag="tool_completed"):
 
 
 class RuntimeHeartbeat(Event, frozen=True, tag="runtime_heartbeat"):
-    """Unnumbered, never journalled; renews the lease and names the last fact and the last ordinal said."""
+    """Unnumbered, never journalled; renews the lease and names the last fact and the last ordinal said. ``used`` is
+    what the attempt has spent so far."""
 
     last_ordinal: int = 0
+    used: Money = Money()
 
 
 class UnknownEvent(Event, frozen=True, tag="unknown_event"):
@@ -208,13 +339,25 @@ class UnknownEvent(Event, frozen=True, tag="unknown_event"):
 
 ControlFact = (
     WorkflowSubmitted
+    | WorkflowAdmitted
     | WorkflowParked
     | AttemptOpened
     | RuntimeLost
     | WorkflowApproved
     | WorkflowRejected
+    | WorkflowRevised
+    | ApprovalVote
+    | ApprovalReminder
+    | ApprovalDeadlinePassed
+    | WorkflowPaused
+    | WorkflowResumed
+    | WorkflowRetried
+    | BudgetChanged
+    | MessageSent
     | WorkflowCancelled
+    | DeliveryStarted
     | BranchPushed
+    | PullRequestOpened
     | CommandRefused
     | EventsMissing
 )
@@ -229,6 +372,9 @@ RuntimeFact = (
     | TokensUsed
     | ArtifactStored
     | WorkHandedIn
+    | MessageApplied
+    | WorkflowTimeout
+    | BudgetReached
     | WorkflowCompleted
 )
 RuntimeProgress = AgentMessage | ToolCalled | ToolCompleted

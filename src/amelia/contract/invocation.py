@@ -4,14 +4,18 @@ from typing import Literal
 
 import msgspec
 
-from .workflow import Decision, Issue, Profile
+from .workflow import Decision, Issue, Left, Money, Note, Profile
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``signing_key`` is this attempt's own, hexadecimal, derived from a master secret the runtime never sees.
 
     ``highest_fact`` is the journal's; what lies above it in the checkpoint is announced again first. Progress of this
-    attempt is numbered on from ``highest_ordinal``.
+    attempt is numbered on from ``highest_ordinal``. ``purpose`` "ask": nothing is to be started; the answer says
+    whether the runtime works for that epoch. ``generation`` counts the times the workflow was begun anew; each has
+    checkpoints and conversations of its own. ``retries`` counts the times an ended one was to go on. ``left`` is what
+    this attempt may spend, ``spent`` what the journal knows each attempt to have spent. ``clone_token`` can read the
+    repository and nothing else. ``session_seconds`` is the platform's longest life of a session.
     """
 
     command_id: str
@@ -27,6 +31,14 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     base: str = ""
     profile: Profile = Profile()
     decision: Decision | None = None
+    purpose: Literal["work", "ask"] = "work"
+    generation: int = 0
+    retries: int = 0
+    left: Left = Left()
+    spent: dict[int, Money] = {}
+    messages: tuple[Note, ...] = ()
+    clone_token: str = ""
+    session_seconds: int = 28_800
     correlation_id: str = ""
     traceparent: str = ""
     heartbeat_seconds: int = 5
@@ -38,9 +50,10 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The runtime's answer, given at once; the work goes on behind it.
 
-    ``superseded``: the runtime already works for a higher epoch. ``epoch`` is the one it works for.
+    ``superseded``: the runtime already works for a higher epoch. ``epoch`` is the one it works for. ``idle``: it was
+    asked, and does not work for that epoch.
     """
 
-    outcome: Literal["accepted", "duplicate", "superseded"]
+    outcome: Literal["accepted", "duplicate", "superseded", "idle"]
     epoch: int
     last_fact: int = 0

@@ -5,8 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from .commands import Priority
 from .plan import Plan
-from .workflow import Decision, Issue, Money, Phase, Profile, Status
+from .workflow import Budget, Decision, Issue, Money, Note, Phase, Profile, PullRequest, Status
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -17,6 +18,8 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     base: Annotated[str, Meta(max_length=255)] = ""
     profile: Profile = Profile()
     auto_approve: bool = False
+    priority: Priority = 0
+    budget: Budget = Budget()
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,10 +28,71 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     block_id: str = ""
     plan_sha256: str = ""
     feedback: Annotated[str, Meta(max_length=20_000)] = ""
+    tasks: tuple[str, ...] = ()
+
+
+class ReviseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /workflows/{id}/revise``: back to the Architect."""
+
+    feedback: Annotated[str, Meta(min_length=1, max_length=20_000)]
+    block_id: str = ""
+    plan_sha256: str = ""
+
+
+class PauseRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    reason: Annotated[str, Meta(max_length=2_000)] = ""
+
+
+class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /workflows/{id}/resume``. A ``budget`` replaces the workflow's own."""
+
+    budget: Budget | None = None
+
+
+class RetryRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /workflows/{id}/retry``: from the last checkpoint, or from the ``start``."""
+
+    start: bool = False
+
+
+class MessageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /workflows/{id}/messages``: read by the agents before their next turn."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=20_000)]
+
+
+class QueuePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a pending workflow stands. ``position`` counts from 1; ``limit`` is the one that binds, in a sentence;
+    ``estimated_start`` is UTC, ISO 8601, empty when there is nothing to estimate it from."""
+
+    position: int
+    limit: str
+    estimated_start: str = ""
+
+
+class QueueItem(msgspec.Struct, frozen=True, kw_only=True):
+    workflow_id: str
+    title: str
+    owner: str
+    repository: str
+    priority: int
+    waiting_since: str
+    place: QueuePlace
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """``in_progress`` hold a place; ``items`` wait for one, first to be admitted first. ``waiting`` counts them all."""
+
+    in_progress: int
+    limit: int
+    waiting: int
+    items: tuple[QueueItem, ...]
 
 
 class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are UTC, ISO 8601. ``reason`` says in a sentence why the workflow waits or how it ended."""
+    """Times are UTC, ISO 8601. ``reason`` says in a sentence why the workflow waits or how it ended. ``deadline`` is
+    when an undecided plan is rejected; ``messages`` are those that no agent has read yet; ``queue`` is there where one
+    workflow is shown that waits for its turn."""
 
     id: str
     status: Status
@@ -49,6 +113,12 @@ class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
     spent: Money
     created_at: str
     updated_at: str
+    priority: int = 0
+    budget: Budget = Budget()
+    deadline: str = ""
+    pull_request: PullRequest | None = None
+    messages: tuple[Note, ...] = ()
+    queue: QueuePlace | None = None
 
 
 class WorkflowPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +129,17 @@ class WorkflowPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
+    """``changes`` is a unified diff from the plan before the last revision to this one, empty when there was none."""
+
     workflow_id: str
     plan: Plan
     plan_sha256: str
     block_id: str
     decision: Decision | None = None
+    deadline: str = ""
+    estimated_microdollars: int = 0
+    previous_sha256: str = ""
+    changes: str = ""
 
 
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):

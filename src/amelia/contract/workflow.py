@@ -20,10 +20,32 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: Annotated[str, Meta(max_length=200_000)] = ""
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What may be spent. Zero sets no bound."""
+
+    microdollars: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+    tokens: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.microdollars or self.tokens)
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What may still be spent: None where there is no bound, 0 or less when it is used up."""
+
+    microdollars: int | None = None
+    tokens: int | None = None
+
+    @property
+    def used_up(self) -> bool:
+        return any(left is not None and left <= 0 for left in (self.microdollars, self.tokens))
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How a workflow is worked. An empty ``driver`` or ``model`` leaves the choice to where the agents run.
 
-    ``max_iterations`` bounds the review loop: how often the Developer's work is reviewed at most.
+    ``max_iterations`` bounds the review loop: how often the Developer's work is reviewed at most. ``approval_minutes``
+    is how long a plan waits for a decision before it is rejected by itself.
     """
 
     name: str = "default"
@@ -31,6 +53,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     model: str = ""
     max_iterations: Annotated[int, Meta(ge=1, le=20)] = 3
     auto_approve: bool = False
+    approval_minutes: Annotated[int, Meta(ge=1, le=43_200)] = 1_440
+    budget: Budget = Budget()
 
 
 class ClaimCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +74,36 @@ class Money(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache_write_tokens: int = 0
     cost_microdollars: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """All that a model read or wrote; what a budget in tokens counts."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A person's (or a policy's) answer to one block: which block, which plan, what was said, by whom."""
+    """A person's (or a policy's) answer to one block: which block, which plan, what was said, by whom.
 
-    kind: Literal["approved", "rejected"]
+    ``tasks`` are those of the plan that were approved, none when it is the whole plan; ``plan_sha256`` is then the hash
+    of that part.
+    """
+
+    kind: Literal["approved", "rejected", "revised"]
     block_id: str
     plan_sha256: str
     by: str
     feedback: str = ""
+    tasks: tuple[str, ...] = ()
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person says to the agents while they work. ``id`` is that of the event that brought it."""
+
+    id: str
+    text: str
+    by: str
+
+
+class PullRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    url: str
+    number: int
+    draft: bool = False

@@ -8,12 +8,16 @@ from ..contract import codec
 from ..contract import events as e
 from ..contract.commands import AnyCommand
 from ..contract.envelope import Event
+from ..contract.ids import derive_id
 from ..errors import NotFound, Refused
-from . import intake
-from .consequences import follow_up, look_again, lost, policy_decision, woken
+from . import intake, policy, timers
+from .consequences import attend, follow_up, look_again, lost
 from .decide import decide
 from .effects import Arrived, Change, Effects, Executing, Held, Reading, Seen
-from .workflow import Workflow, evolve, submitted
+from .evolve import evolve, spending, submitted
+from .workflow import Workflow, beyond
+
+_BEYOND = 1.1
 
 
 def executing(command: AnyCommand, fingerprint: str) -> Change:
@@ -25,14 +29,12 @@ def executing(command: AnyCommand, fingerprint: str) -> Change:
                 raise Refused("this idempotency key came before with another body; use a new key for a new request")
             return None
         events = decide(seen.workflow, command, seen.now)
+        executed = Executing(command=command, fingerprint=fingerprint)
         if not events:
-            return None
+            assert seen.workflow is not None, "what is not there was not done before"
+            return Effects(workflow=seen.workflow, executed=executed, behind=bool(seen.waiting), only_life=True)
         effects = control(seen.workflow, events, seen.now, behind=bool(seen.waiting))
-        return replace(
-            effects,
-            commands=(look_again(command), *effects.commands),
-            executed=Executing(command=command, fingerprint=fingerprint),
-        )
+        return replace(effects, commands=(look_again(command), *effects.commands), executed=executed)
 
     return Change(workflow_id=command.workflow_id, compute=compute, command_id=command.id)
 
@@ -50,24 +52,29 @@ def recording(workflow_id: str, reading: Reading, settles: tuple[str, ...]) -> C
     return Change(workflow_id=workflow_id, compute=compute)
 
 
-def appending(workflow_id: str, arrived: Sequence[Arrived]) -> Change:
-    """A batch of one workflow's runtime events. Any valid one of the current attempt renews the lease."""
+def appending(workflow_id: str, arrived: Sequence[Arrived], rules: policy.Policy = policy.OPEN) -> Change:
+    """A batch of one workflow's runtime events. Any valid one of the current attempt renews the lease. ``rules`` decide
+    a plan among them, where the workflow leaves it to them."""
 
     def compute(seen: Seen) -> Effects | None:
         if seen.workflow is None:
             raise NotFound(f"there is no workflow {workflow_id}")
-        return _append(seen.workflow, seen, arrived)
+        return _append(seen.workflow, seen, arrived, rules)
 
     return Change(workflow_id=workflow_id, compute=compute)
 
 
-def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived]) -> Effects:
+def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived], rules: policy.Policy) -> Effects:
     bodies = {id(a.event): a.body for a in arrived}
     waiting = [(codec.decode_event(body), body) for body in seen.waiting]
     bodies.update({id(event): body for event, body in waiting})
     numbered = [a.event for a in arrived if not isinstance(a.event, e.RuntimeHeartbeat)]
-    took = intake.take(workflow, [*(event for event, _ in waiting), *numbered])
-    effects = _admitted(took, bodies, seen.now)
+    counted = workflow
+    for one in arrived:
+        if isinstance(one.event, e.RuntimeHeartbeat):
+            counted = spending(counted, one.event.attempt, one.event.used)
+    took = intake.take(counted, [*(event for event, _ in waiting), *numbered])
+    effects = _admitted(took, bodies, seen.now, rules)
     alive = [a.event for a in arrived if a.event.attempt == workflow.epoch]
     announced = max((event.last_fact for event in alive), default=0)
     early = tuple(Held(kind="early", event=event, body=bodies[id(event)]) for event in took.early)
@@ -83,18 +90,40 @@ def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived]) -> Effec
     )
 
 
-def _admitted(took: intake.Intake, bodies: dict[int, str], now: str) -> Effects:
+def _admitted(took: intake.Intake, bodies: dict[int, str], now: str, rules: policy.Policy) -> Effects:
     """The admitted events as rows, what the policy decides about a plan among them, and what follows."""
     rows = [(sequence, event.id, codec.type_of(event), bodies[id(event)]) for sequence, event in took.admitted]
     commands = [c for _, event in took.admitted if (c := follow_up(took.workflow, event)) is not None]
-    decision = policy_decision(took.workflow, now)
-    if decision is None:
-        return Effects(workflow=took.workflow, events=tuple(rows), commands=tuple(commands))
-    decided = control(took.workflow, (decision,), now)
+    workflow = timers.begun(took.workflow, now)
+    said = tuple(event for event in (_fence(workflow, now), _judged(took, workflow, rules, now)) if event is not None)
+    if not said:
+        return Effects(workflow=workflow, events=tuple(rows), commands=tuple(commands))
+    decided = control(workflow, said, now)
     return replace(decided, events=(*rows, *decided.events), commands=(*commands, *decided.commands))
 
 
-def closing_gap(workflow_id: str) -> Change:
+def _judged(took: intake.Intake, workflow: Workflow, rules: policy.Policy, now: str) -> Event | None:
+    if not any(isinstance(event, e.WorkflowBlocked) for _, event in took.admitted):
+        return None
+    return policy.decision(workflow, rules, now)
+
+
+def _fence(workflow: Workflow, now: str) -> e.WorkflowPaused | None:
+    """A runtime stops by itself before it passes its budget. One that has passed it by a tenth does not obey."""
+    if not workflow.open or not beyond(workflow, _BEYOND):
+        return None
+    return e.WorkflowPaused(
+        id=derive_id(workflow.id, f"beyond-budget/{workflow.epoch}"),
+        workflow_id=workflow.id,
+        timestamp=now,
+        correlation_id=workflow.correlation_id,
+        kind="budget",
+        paused_by="the control plane",
+        reason="more than its budget is spent; resume it with a larger one",
+    )
+
+
+def closing_gap(workflow_id: str, rules: policy.Policy = policy.OPEN) -> Change:
     """Says what progress is missing and admits what waited behind it. A missing fact stays missing."""
 
     def compute(seen: Seen) -> Effects | None:
@@ -102,9 +131,9 @@ def closing_gap(workflow_id: str) -> Change:
             return None
         missing = intake.gap(seen.workflow, [codec.decode_event(body) for body in seen.waiting])
         if missing is None:
-            return _append(seen.workflow, seen, ())
+            return _append(seen.workflow, seen, (), rules)
         said = control(seen.workflow, (replace(missing, timestamp=seen.now),), seen.now)
-        behind = _append(said.workflow, seen, ())
+        behind = _append(said.workflow, seen, (), rules)
         return replace(
             behind,
             events=(*said.events, *behind.events),
@@ -130,13 +159,18 @@ def expiring(workflow_id: str, max_attempts: int) -> Change:
 
 
 def waking(workflow_id: str) -> Change:
-    """Ends a wait: orders the dispatcher to look again. The same wait is ended once."""
+    """Ends a wait: what is parked is queued again, and the dispatcher told to look; a plan that nobody decides has its
+    owner reminded, or is rejected."""
 
     def compute(seen: Seen) -> Effects | None:
-        if seen.workflow is None or not seen.workflow.parked_until:
+        w = seen.workflow
+        if w is None or not timers.next_wake(w) or timers.next_wake(w) > seen.now:
             return None
-        order = woken(seen.workflow, f"{workflow_id}/{seen.workflow.parked_until}")
-        return Effects(workflow=seen.workflow, commands=(order,), behind=bool(seen.waiting))
+        events = timers.due(w, seen.now)
+        if events or not w.parked_until:
+            return control(w, events, seen.now, behind=bool(seen.waiting))
+        order = attend(w.id, f"{w.id}/{w.parked_until}", w.correlation_id)
+        return Effects(workflow=replace(w, parked_until=""), commands=(order,), behind=bool(seen.waiting))
 
     return Change(workflow_id=workflow_id, compute=compute)
 
@@ -155,7 +189,12 @@ def control(workflow: Workflow | None, events: Sequence[Event], now: str, *, beh
         renew = renew or isinstance(event, e.AttemptOpened)
     assert workflow is not None, "there is nothing to record"
     return Effects(
-        workflow=workflow, events=tuple(rows), commands=tuple(commands), publish=said, renew=renew, behind=behind
+        workflow=timers.begun(workflow, now),
+        events=tuple(rows),
+        commands=tuple(commands),
+        publish=said,
+        renew=renew,
+        behind=behind,
     )
 
 

@@ -7,13 +7,15 @@ from ..contract import events as e
 from ..contract.envelope import Event
 from ..contract.ids import derive_id
 from ..errors import Conflict, NotFound
+from .decisions import approved, rejected, revised
 from .workflow import Workflow
 
 
 def decide(workflow: Workflow | None, command: c.AnyCommand, now: str) -> tuple[Event, ...]:
     """The events that the command makes true; none when it has already been done.
 
-    Raises ``NotFound`` for a workflow that is not there and ``Conflict`` when its state does not allow it.
+    Raises ``NotFound`` for a workflow that is not there, ``Conflict`` when its state does not allow it and ``Refused``
+    when the command asks for what there is not.
     """
     if isinstance(command, c.StartWorkflow):
         return () if workflow is not None else (_submitted(command, now),)
@@ -21,12 +23,22 @@ def decide(workflow: Workflow | None, command: c.AnyCommand, now: str) -> tuple[
         raise NotFound(f"there is no workflow {command.workflow_id}; amelia workflows list shows those there are")
     match command:
         case c.ApproveWorkflow():
-            return _approved(workflow, command, now)
+            return approved(workflow, command, now)
         case c.RejectWorkflow():
-            return _rejected(workflow, command, now)
+            return rejected(workflow, command, now)
+        case c.ReviseWorkflow():
+            return revised(workflow, command, now)
         case c.CancelWorkflow():
             return _cancelled(workflow, command, now)
-        case c.ResumeWorkflow() | c.DeliverWorkflow():
+        case c.PauseWorkflow():
+            return _paused(workflow, command, now)
+        case c.ResumeWorkflow():
+            return _resumed(workflow, command, now)
+        case c.RetryWorkflow():
+            return _retried(workflow, command, now)
+        case c.SendMessage():
+            return _told(workflow, command, now)
+        case c.AttendWorkflow() | c.DeliverWorkflow():
             return ()
         case _:
             assert_never(command)
@@ -47,43 +59,8 @@ def _submitted(command: c.StartWorkflow, now: str) -> e.WorkflowSubmitted:
         auto_approve=command.auto_approve,
         owner=command.owner,
         team=command.team,
-    )
-
-
-def _approved(w: Workflow, command: c.ApproveWorkflow, now: str) -> tuple[Event, ...]:
-    if _already(w, command, "approved"):
-        return ()
-    block_id, plan_sha256 = _named_block(w, command, "approved")
-    return (
-        e.WorkflowApproved(
-            id=derive_id(command.id, "approved"),
-            workflow_id=w.id,
-            timestamp=now,
-            correlation_id=w.correlation_id,
-            causation_id=command.id,
-            block_id=block_id,
-            plan_sha256=plan_sha256,
-            approved_by=command.actor,
-        ),
-    )
-
-
-def _rejected(w: Workflow, command: c.RejectWorkflow, now: str) -> tuple[Event, ...]:
-    if _already(w, command, "rejected"):
-        return ()
-    block_id, plan_sha256 = _named_block(w, command, "rejected")
-    return (
-        e.WorkflowRejected(
-            id=derive_id(command.id, "rejected"),
-            workflow_id=w.id,
-            timestamp=now,
-            correlation_id=w.correlation_id,
-            causation_id=command.id,
-            block_id=block_id,
-            plan_sha256=plan_sha256,
-            rejected_by=command.actor,
-            feedback=command.feedback,
-        ),
+        priority=command.priority,
+        budget=command.budget or command.profile.budget,
     )
 
 
@@ -105,25 +82,86 @@ def _cancelled(w: Workflow, command: c.CancelWorkflow, now: str) -> tuple[Event,
     )
 
 
-def _already(w: Workflow, command: c.ApproveWorkflow | c.RejectWorkflow, kind: str) -> bool:
-    """The same decision about the same block a second time is no new decision."""
-    decision = w.decision
+def _paused(w: Workflow, command: c.PauseWorkflow, now: str) -> tuple[Event, ...]:
+    if w.status == "paused":
+        return ()
+    if w.status == "blocked":
+        raise Conflict(f"{w.id} is blocked, and nothing of it runs; decide its plan or cancel it")
+    if w.ended:
+        raise Conflict(f"{w.id} is {w.status}; only workflows that have not ended can be paused")
     return (
-        decision is not None
-        and decision.kind == kind
-        and command.block_id in ("", decision.block_id)
-        and command.plan_sha256 in ("", decision.plan_sha256)
-        and w.status != "cancelled"
+        e.WorkflowPaused(
+            id=derive_id(command.id, "paused"),
+            workflow_id=w.id,
+            timestamp=now,
+            correlation_id=w.correlation_id,
+            causation_id=command.id,
+            kind="operator",
+            paused_by=command.actor,
+            reason=command.reason,
+        ),
     )
 
 
-def _named_block(w: Workflow, command: c.ApproveWorkflow | c.RejectWorkflow, verb: str) -> tuple[str, str]:
-    if w.status != "blocked" or w.block is None:
-        raise Conflict(f"{w.id} is {w.status}; only blocked workflows can be {verb}")
-    if command.block_id not in ("", w.block.event_id):
-        raise Conflict(
-            f"{w.id} waits at another block now ({w.block.event_id}); look at its plan again and decide that"
+def _resumed(w: Workflow, command: c.ResumeWorkflow, now: str) -> tuple[Event, ...]:
+    """A budget alone may be changed in any state that has not ended."""
+    said = list[Event]()
+    if command.budget is not None and command.budget != w.budget and not w.ended:
+        said.append(
+            e.BudgetChanged(
+                id=derive_id(command.id, "budget"),
+                workflow_id=w.id,
+                timestamp=now,
+                correlation_id=w.correlation_id,
+                causation_id=command.id,
+                budget=command.budget,
+                changed_by=command.actor,
+            )
         )
-    if command.plan_sha256 not in ("", w.block.plan_sha256):
-        raise Conflict(f"the plan of {w.id} is {w.block.plan_sha256} now; look at it again and decide that")
-    return w.block.event_id, w.block.plan_sha256
+    if w.status == "paused":
+        said.append(
+            e.WorkflowResumed(
+                id=derive_id(command.id, "resumed"),
+                workflow_id=w.id,
+                timestamp=now,
+                correlation_id=w.correlation_id,
+                causation_id=command.id,
+                resumed_by=command.actor,
+            )
+        )
+    elif not said and w.status not in ("pending", "in_progress"):
+        way_out = "retry it instead" if w.status in ("failed", "cancelled") else "only paused ones can be resumed"
+        raise Conflict(f"{w.id} is {w.status}; {way_out}")
+    return tuple(said)
+
+
+def _retried(w: Workflow, command: c.RetryWorkflow, now: str) -> tuple[Event, ...]:
+    if w.status not in ("failed", "cancelled"):
+        raise Conflict(f"{w.id} is {w.status}; only failed and cancelled workflows can be retried")
+    return (
+        e.WorkflowRetried(
+            id=derive_id(command.id, "retried"),
+            workflow_id=w.id,
+            timestamp=now,
+            correlation_id=w.correlation_id,
+            causation_id=command.id,
+            retried_by=command.actor,
+            start=command.start,
+        ),
+    )
+
+
+def _told(w: Workflow, command: c.SendMessage, now: str) -> tuple[Event, ...]:
+    if w.ended or w.done:
+        raise Conflict(f"{w.id} is {w.phase or w.status}, and no agent works on it any more; a message needs one")
+    return (
+        e.MessageSent(
+            id=derive_id(command.id, "message"),
+            workflow_id=w.id,
+            timestamp=now,
+            correlation_id=w.correlation_id,
+            causation_id=command.id,
+            text=command.text,
+            sent_by=command.actor,
+        ),
+    )

@@ -12,7 +12,8 @@ import msgspec
 from ..contract import events as e
 from ..contract.envelope import Event
 from ..contract.ids import derive_id
-from .workflow import Workflow, evolve, spending
+from .evolve import evolve, spending
+from .workflow import Workflow
 
 Place = Literal["admit", "early", "duplicate", "stale", "late"]
 
@@ -31,10 +32,10 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
 def place(workflow: Workflow, event: Event) -> Place:
     """Where one event belongs, as the workflow stands.
 
-    A fact of an attempt that was lost or parked is left for the next attempt to say: admitted now, its number would be
-    taken although the status does not allow its meaning.
+    A fact of an attempt that was lost, parked or paused is left for the next attempt to say: admitted now, its number
+    would be taken although the status does not allow its meaning.
     """
-    if event.attempt != workflow.epoch or workflow.ended or (event.fact and workflow.status == "pending"):
+    if event.attempt != workflow.epoch or workflow.ended or (event.fact and not workflow.open):
         return "stale"
     if event.fact:
         return _by_number(event.fact, workflow.fact)
@@ -82,9 +83,13 @@ def take(workflow: Workflow, arrived: Iterable[Event]) -> Intake:
 
 def counted_though_stale(workflow: Workflow, event: Event) -> Workflow:
     """What an older attempt says about the world still counts: the tokens it spent were spent."""
-    if not isinstance(event, e.TokensUsed) or event.attempt > workflow.epoch:
-        return workflow
-    return spending(workflow, event)
+    match event:
+        case e.TokensUsed():
+            return spending(workflow, event.of_attempt or event.attempt, event.used)
+        case e.RuntimeHeartbeat():
+            return spending(workflow, event.attempt, event.used)
+        case _:
+            return workflow
 
 
 def gap(workflow: Workflow, waiting: Sequence[Event]) -> e.EventsMissing | None:

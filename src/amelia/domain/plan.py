@@ -1,7 +1,10 @@
 """The rules a plan keeps, and which of its tasks may begin."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import unified_diff
 from pathlib import PurePosixPath
+
+from msgspec.structs import replace
 
 from ..contract.plan import Plan, Task
 from ..errors import Refused
@@ -71,3 +74,34 @@ def _circle(plan: Plan) -> tuple[str, ...]:
     while layer := ready(plan, done):
         done |= {task.id for task in layer}
     return tuple(task.id for task in plan.tasks if task.id not in done)
+
+
+def part_of(plan: Plan, tasks: Collection[str]) -> Plan:
+    """The plan with only these tasks, in the plan's order. Raises ``Refused`` when they cannot stand alone."""
+    chosen = set(tasks)
+    if unknown := chosen - {task.id for task in plan.tasks}:
+        raise Refused(
+            f"the plan has no task {', '.join(sorted(unknown))}; it has {', '.join(t.id for t in plan.tasks)}"
+        )
+    kept = tuple(task for task in plan.tasks if task.id in chosen)
+    for task in kept:
+        if missing := [d for d in task.dependencies if d not in chosen]:
+            raise Refused(f"task {task.id} depends on {', '.join(missing)}; approve those too, or leave {task.id} out")
+    return plan if len(kept) == len(plan.tasks) else replace(plan, tasks=kept)
+
+
+def changes(before: Plan, after: Plan) -> str:
+    """A unified diff of the two plans as people read them; empty when they say the same."""
+    lines = unified_diff(_lines(before), _lines(after), "the plan before", "the plan now", lineterm="", n=2)
+    return "\n".join(lines)
+
+
+def _lines(plan: Plan) -> list[str]:
+    said = [plan.summary, f"tests: {plan.test_command}", ""]
+    for task in plan.tasks:
+        said += [f"{task.id}: {task.title}", *(f"  {line}" for line in task.description.splitlines())]
+        said += [f"  after {', '.join(task.dependencies)}"] if task.dependencies else []
+        said += [f"  files: {', '.join(task.files)}"] if task.files else []
+        said += [f"  verified by: {task.verification}"] if task.verification else []
+        said += [""]
+    return said

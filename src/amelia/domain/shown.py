@@ -26,4 +26,9 @@ def workflow_view(w: Workflow, created_at: str, updated_at: str) -> WorkflowView
         spent=total(w.spent),
         created_at=created_at,
         updated_at=updated_at,
+        priority=w.priority,
+        budget=w.budget,
+        deadline=w.block.deadline if w.block and w.status == "blocked" else "",
+        pull_request=w.pull_request,
+        messages=w.messages,
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from ...contract import codec
 from ...domain.effects import Change, Effects, Seen
+from ...domain.timers import next_wake
 from ...domain.workflow import Workflow
 from ...ports.journal import Row
 
@@ -215,7 +216,7 @@ async def _write_rows(
             w.epoch,
             w.sequence,
             _encode(w).decode(),
-            datetime.fromisoformat(w.parked_until) if w.parked_until else None,
+            _moment(next_wake(w)),
             w.open and w.id in renewed,
             w.open,
             x.behind,
@@ -254,6 +255,10 @@ async def _write_held(connection: Connection, done: Sequence[tuple[Change, Effec
 def storable(workflow_id: str) -> bool:
     """PostgreSQL's text holds no NUL, so there is no workflow of such a name."""
     return "\0" not in workflow_id
+
+
+def _moment(time: str) -> datetime | None:
+    return datetime.fromisoformat(time) if time else None
 
 
 def _text(value: str) -> str:
