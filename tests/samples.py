@@ -13,7 +13,7 @@ from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.ids import derive_id, new_id, new_workflow_id
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
-from amelia.contract.workflow import ClaimCheck, Issue, Money
+from amelia.contract.workflow import Budget, ClaimCheck, Issue, Money
 from amelia.domain.effects import Arrived
 from amelia.domain.evolve import submitted
 from amelia.domain.workflow import Workflow
@@ -32,20 +32,40 @@ EVENT_TYPES: tuple[type[Event], ...] = (*CONTROL_TYPES, *FACT_TYPES, *PROGRESS_T
 
 _FIELDS: dict[type[Event], list[dict[str, Any]]] = {
     e.WorkflowSubmitted: [{"issue": ISSUE, "repository": "https://example.org/r.git"}],
+    e.WorkflowAdmitted: [{"waited_for": "its turn"}],
     e.WorkflowParked: [{"reason": "no capacity", "until": NOW}],
     e.AttemptOpened: [{"lease_seconds": 20, "key_version": 1}],
     e.RuntimeLost: [{"cause": "gone"}, {"cause": "gone", "final": True}],
     e.WorkflowApproved: [{"block_id": "b", "plan_sha256": HASH, "approved_by": "ada"}],
     e.WorkflowRejected: [{"block_id": "b", "plan_sha256": HASH, "rejected_by": "ada", "feedback": "no"}],
+    e.WorkflowRevised: [{"block_id": "b", "plan_sha256": HASH, "revised_by": "ada", "feedback": "smaller"}],
+    e.ApprovalVote: [{"block_id": "b", "plan_sha256": HASH, "voter": "policy", "rule": "touches CI"}],
+    e.ApprovalReminder: [{"block_id": "b", "deadline": NOW}],
+    e.ApprovalDeadlinePassed: [{"block_id": "b", "plan_sha256": HASH, "deadline": NOW}],
+    e.WorkflowPaused: [{"kind": "operator", "paused_by": "ada"}],
+    e.WorkflowResumed: [{"resumed_by": "ada"}],
+    e.WorkflowRetried: [{"retried_by": "ada"}, {"retried_by": "ada", "start": True}],
+    e.BudgetChanged: [{"budget": Budget(microdollars=5), "changed_by": "ada"}],
+    e.MessageSent: [{"text": "mind the rounding", "sent_by": "ada"}],
     e.WorkflowCancelled: [{"cancelled_by": "ada"}],
-    e.BranchPushed: [{"branch": "amelia/x", "commit": "c" * 40, "repository": "https://example.org/r.git"}],
+    e.DeliveryStarted: [{"branch": "amelia/x", "commit": "c" * 40, "repository": "https://example.org/r.git"}],
+    e.BranchPushed: [
+        {"branch": "amelia/x", "commit": "c" * 40, "repository": "https://example.org/r.git"},
+        {
+            "branch": "amelia/x",
+            "commit": "c" * 40,
+            "repository": "https://example.org/r.git",
+            "pull_request": True,
+        },
+    ],
+    e.PullRequestOpened: [{"url": "https://example.org/r/pull/7", "number": 7, "branch": "amelia/x"}],
     e.CommandRefused: [
         {"command_id": "1", "command_type": "start_workflow", "cause": "no"},
         {"command_id": "1", "command_type": "start_workflow", "cause": "no", "final": True},
     ],
     e.EventsMissing: [{"of_attempt": 1, "first": 1, "last": 2}],
     e.WorkflowStarted: [{"base_commit": "b" * 40}],
-    e.WorkflowBlocked: [{"plan_sha256": HASH, "plan": PLAN}],
+    e.WorkflowBlocked: [{"plan_sha256": HASH, "plan": PLAN}, {"plan_sha256": "0" * 64, "plan": PLAN}],
     e.AgentStarted: [{"agent": "developer"}],
     e.AgentCompleted: [{"agent": "developer"}],
     e.TaskStarted: [{"task_id": "round", "title": "Round"}],
@@ -56,6 +76,9 @@ _FIELDS: dict[type[Event], list[dict[str, Any]]] = {
     e.WorkHandedIn: [
         {"bundle": CLAIM, "branch": "b", "commit": "c" * 40, "base_commit": "d" * 40, "plan_sha256": HASH},
     ],
+    e.MessageApplied: [{"message_id": "m", "agent": "developer"}],
+    e.WorkflowTimeout: [{"session_seconds": 28_800}],
+    e.BudgetReached: [{"budget": Budget(microdollars=5), "spent": Money(cost_microdollars=4)}],
     e.WorkflowCompleted: [{"result": "success"}, {"result": "failed", "cause": "tests fail"}],
     e.AgentMessage: [{"agent": "developer", "content": "…"}],
     e.ToolCalled: [{"agent": "developer", "tool": "run", "summary": "pytest"}],
@@ -90,7 +113,7 @@ def start(workflow_id: str = "", **fields: Any) -> c.StartWorkflow:
     )
 
 
-def order(kind: type[c.ApproveWorkflow | c.RejectWorkflow | c.CancelWorkflow], workflow_id: str, **fields: Any) -> Any:
+def order(kind: type[c.AnyCommand], workflow_id: str, **fields: Any) -> Any:
     return kind(**{"id": new_id(), "workflow_id": workflow_id, "actor": "ada", **fields})
 
 

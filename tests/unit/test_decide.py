@@ -182,9 +182,9 @@ def test_what_the_fold_says_of_lost_attempts_is_what_the_decision_said() -> None
 def test_every_end_and_every_wait_of_an_attempt_orders_what_comes_next() -> None:
     w = workflow(status="in_progress", epoch=1, open=True)
     gone, event = lose(w, 3)
-    assert isinstance(follow_up(gone, event), c.ResumeWorkflow)
+    assert isinstance(follow_up(gone, event), c.AttendWorkflow)
     over, event = lose(w, 1)
-    assert isinstance(follow_up(over, event), c.ResumeWorkflow), "its session has to be stopped"
+    assert isinstance(follow_up(over, event), c.AttendWorkflow), "its session has to be stopped"
     delivering = workflow(status="in_progress", phase="delivering")
     assert isinstance(follow_up(delivering, variants(e.WorkflowCompleted, w.id)[0]), c.DeliverWorkflow)
-    assert isinstance(follow_up(waiting(), blocked_event()), c.ResumeWorkflow)
+    assert isinstance(follow_up(waiting(), blocked_event()), c.AttendWorkflow)

@@ -17,7 +17,7 @@ from ..ids import derive_id, derived_workflow_id
 from ..invocation import Accepted, Invocation
 from ..plan import Comment, Plan, Task, Verdict, plan_sha256
 from ..signature import attempt_key, sign
-from ..workflow import ClaimCheck, Decision, Issue, Money, Profile
+from ..workflow import Budget, ClaimCheck, Decision, Issue, Money, Profile, PullRequest
 from .messages import FROM_THE_CONTROL_PLANE, tag_of, types
 
 M = TypeVar("M", bound=Command | Event)
@@ -47,12 +47,15 @@ PLAN = Plan(
 )
 PLAN_SHA256 = plan_sha256(PLAN)
 SPENT = Money(input_tokens=5210, output_tokens=840, cost_microdollars=28_230)
+BUDGET = Budget(microdollars=5_000_000, tokens=2_000_000)
+PULL_REQUEST = PullRequest(url="https://git.example.com/billing/invoices/pull/7", number=7)
 VERDICT = Verdict(
     approved=True,
     summary="The sum is exact and rounded once.",
     comments=(Comment(severity="minor", message="Say why half up.", file="invoices/totals.py", line=12),),
 )
 BLOCK_ID = derive_id(WORKFLOW, "example/workflow_blocked")
+MESSAGE_ID = derive_id(WORKFLOW, "example/message_sent")
 COMMAND_ID = derive_id(WORKFLOW, "example/start_workflow")
 
 
@@ -76,11 +79,16 @@ def _commands() -> tuple[Command, ...]:
     decided = {"block_id": BLOCK_ID, "plan_sha256": PLAN_SHA256}
     start = {"issue": ISSUE, "repository": REPOSITORY, "base": "main", "profile": PROFILE}
     return (
-        _command(c.StartWorkflow, **start, owner=ACTOR, team="billing"),
+        _command(c.StartWorkflow, **start, owner=ACTOR, team="billing", priority=10, budget=BUDGET),
         _command(c.ApproveWorkflow, **decided),
+        _command(c.ReviseWorkflow, **decided, feedback="Leave the credit notes as they are."),
+        _command(c.PauseWorkflow, reason="the release is frozen"),
+        _command(c.ResumeWorkflow, budget=BUDGET),
+        _command(c.RetryWorkflow, start=True),
+        _command(c.SendMessage, text="Round half up, not half even."),
         _command(c.RejectWorkflow, **decided, feedback="Keep the old rounding for credit notes."),
         _command(c.CancelWorkflow, reason="done by hand"),
-        _command(c.ResumeWorkflow, actor="amelia"),
+        _command(c.AttendWorkflow, actor="amelia"),
         _command(c.DeliverWorkflow, actor="amelia"),
     )
 
@@ -90,14 +98,26 @@ def _control() -> tuple[Event, ...]:
     start = {"issue": ISSUE, "repository": REPOSITORY, "base": "main", "profile": PROFILE}
     refused = {"command_id": COMMAND_ID, "command_type": "deliver_workflow", "final": True}
     return (
-        _event(e.WorkflowSubmitted, 0, causation_id=COMMAND_ID, **start, owner=ACTOR, team="billing"),
+        _event(e.WorkflowSubmitted, 0, causation_id=COMMAND_ID, **start, owner=ACTOR, team="billing", budget=BUDGET),
+        _event(e.WorkflowAdmitted, 5, waited_for="3 of 3 workflows of ada are in progress", reserved=BUDGET),
         _event(e.WorkflowParked, 1, reason="the platform has no session free", until="2027-01-15T09:30:06.000Z"),
         _event(e.AttemptOpened, 6, causation_id=COMMAND_ID, attempt=1, lease_seconds=20, key_version=1),
         _event(e.RuntimeLost, 30, cause="attempt 1 was lost: its lease ran out without a sign of life"),
         _event(e.WorkflowApproved, 40, **decided, approved_by=ACTOR),
         _event(e.WorkflowRejected, 40, **decided, rejected_by=ACTOR, feedback="Keep the old rounding."),
+        _event(e.WorkflowRevised, 40, **decided, revised_by=ACTOR, feedback="Leave the credit notes as they are."),
+        _event(e.ApprovalVote, 22, **decided, voter="policy", rule="touches-ci"),
+        _event(e.ApprovalReminder, 38, causation_id=BLOCK_ID, block_id=BLOCK_ID, deadline="2027-01-16T09:30:21.000Z"),
+        _event(e.ApprovalDeadlinePassed, 39, **decided, deadline="2027-01-16T09:30:21.000Z"),
+        _event(e.WorkflowPaused, 44, kind="operator", paused_by=ACTOR, reason="the release is frozen"),
+        _event(e.WorkflowResumed, 45, resumed_by=ACTOR),
+        _event(e.WorkflowRetried, 45, retried_by=ACTOR),
+        _event(e.BudgetChanged, 45, budget=BUDGET, changed_by=ACTOR),
+        _event(e.MessageSent, 46, text="Round half up, not half even.", sent_by=ACTOR),
         _event(e.WorkflowCancelled, 41, cancelled_by=ACTOR, reason="done by hand"),
-        _event(e.BranchPushed, 59, branch=BRANCH, commit=COMMIT, repository=REPOSITORY),
+        _event(e.DeliveryStarted, 58, branch=BRANCH, commit=COMMIT, repository=REPOSITORY),
+        _event(e.BranchPushed, 59, branch=BRANCH, commit=COMMIT, repository=REPOSITORY, pull_request=True),
+        _event(e.PullRequestOpened, 59, url=PULL_REQUEST.url, number=PULL_REQUEST.number, branch=BRANCH),
         _event(e.CommandRefused, 59, **refused, cause=f"{BRANCH} is somebody else's; rename it or delete it"),
         _event(e.EventsMissing, 33, of_attempt=1, first=4, last=6),
     )
@@ -117,6 +137,9 @@ def _facts() -> tuple[Event, ...]:
         _event(e.TaskCompleted, 51, status="completed", **done),
         _event(e.ReviewCompleted, 56, verdict=VERDICT),
         _event(e.ArtifactStored, 57, name="diff", claim=_claim("artifact", 1_204), media_type="text/x-diff"),
+        _event(e.MessageApplied, 57, message_id=MESSAGE_ID, agent="developer", task_id=task.id),
+        _event(e.WorkflowTimeout, 57, session_seconds=28_800),
+        _event(e.BudgetReached, 57, budget=BUDGET, spent=SPENT),
         _event(e.WorkHandedIn, 57, bundle=_claim("bundle", 40_960), **work),
         _event(e.WorkflowCompleted, 58, result="success", summary="One task, reviewed."),
     )
@@ -166,6 +189,12 @@ def _views() -> tuple[Any, ...]:
     return (
         v.StartRequest(issue=ISSUE, repository=REPOSITORY, base="main", profile=PROFILE),
         v.DecisionRequest(block_id=BLOCK_ID, plan_sha256=PLAN_SHA256),
+        v.ReviseRequest(block_id=BLOCK_ID, plan_sha256=PLAN_SHA256, feedback="Leave the credit notes as they are."),
+        v.PauseRequest(reason="the release is frozen"),
+        v.ResumeRequest(budget=BUDGET),
+        v.RetryRequest(start=True),
+        v.MessageRequest(text="Round half up, not half even."),
+        v.QueueView(in_progress=3, limit=3, waiting=1, items=(_queued(),)),
         view,
         v.WorkflowPage(items=(view,)),
         v.PlanView(workflow_id=WORKFLOW, plan=PLAN, plan_sha256=PLAN_SHA256, block_id=BLOCK_ID, decision=decision),
@@ -180,6 +209,22 @@ def _views() -> tuple[Any, ...]:
         ),
         v.CaughtUp(sequence=7),
         v.Ping(timestamp="2027-01-15T09:31:00.000Z"),
+    )
+
+
+def _queued() -> v.QueueItem:
+    return v.QueueItem(
+        workflow_id=WORKFLOW,
+        title=ISSUE.title,
+        owner=ACTOR,
+        repository=REPOSITORY,
+        priority=0,
+        waiting_since="2027-01-15T09:30:00.000Z",
+        place=v.QueuePlace(
+            position=1,
+            limit="3 of 3 workflows of ada are in progress",
+            estimated_start="2027-01-15T09:42:00.000Z",
+        ),
     )
 
 
