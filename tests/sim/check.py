@@ -1,0 +1,124 @@
+"""After the storm: everything has come to an end, and what is left agrees with what was promised."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from amelia.contract import codec
+from amelia.contract import commands as c
+from amelia.contract import events as e
+from amelia.contract.envelope import Event
+from amelia.domain.workflow import Workflow, total
+
+from .watch import ENDED
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def at_rest(world: "World") -> bool:
+    tables = world.database.tables
+    return (
+        not tables.outbox
+        and not world.commands.entries
+        and not world.events.entries
+        and not any(container.busy for container in world.platform.running())
+        and all(reader.seen == _reached(world, reader.workflow_id) for reader in world.readers)
+    )
+
+
+def _reached(world: "World", workflow_id: str) -> int:
+    record = world.database.tables.workflows.get(workflow_id)
+    return record.workflow.sequence if record else 0
+
+
+def unsettled(world: "World") -> None:
+    for record in world.database.tables.workflows.values():
+        w = record.workflow
+        if w.status not in ENDED:
+            world.watch.broken("I1", f"{w.id} is still {w.status} and {w.phase or 'idle'}: {w.reason}")
+    if not world.watch.violations:
+        world.watch.broken("I1", "everything ended, and somebody still waits for an answer")
+
+
+def final(world: "World") -> None:
+    _everything_rests(world)
+    for client in world.clients:
+        record = world.database.tables.workflows.get(client.workflow_id)
+        accepted = [given.command for given in client.given if given.accepted]
+        if record is None:
+            if accepted:
+                world.watch.broken("I1", f"{client.workflow_id} was accepted and is not there")
+            continue
+        shown = [codec.decode_event(x.body) for x in world.database.tables.events[client.workflow_id]]
+        _commands_counted(world, record.workflow, accepted, shown)
+        _ended_with_cause(world, record.workflow, shown)
+        _decided_once(world, record.workflow, shown)
+        _delivered_once(world, record.workflow)
+        _paid_for(world, record.workflow)
+
+
+def _everything_rests(world: "World") -> None:
+    tables, broken = world.database.tables, world.watch.broken
+    for reader in world.readers:
+        if reader.seen != _reached(world, reader.workflow_id):
+            reached = _reached(world, reader.workflow_id)
+            broken("I3", f"a reader of {reader.workflow_id} was shown {reader.seen} of {reached} events")
+    for row in tables.outbox.values():
+        broken("I1", f"{row.body[:60]} for {row.workflow_id} is still sent, the {row.publishes}th time")
+    for queue in (world.commands, world.events):
+        if queue.entries:
+            broken("I1", f"{len(queue.entries)} messages are left in {queue.name}")
+        for message, reason in queue.dead:
+            broken("I1", f"{message.body[:200]} of {queue.name} became a dead letter: {reason}")
+    for container in world.platform.running():
+        if container.busy:
+            broken("I8", f"a session still works for {container.workflow_id}")
+
+
+def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand], shown: list[Event]) -> None:
+    caused = [event.causation_id for event in shown if not event.attempt]
+    for command in accepted:
+        if caused.count(command.id) > 1 + isinstance(command, c.StartWorkflow) * 9:
+            world.watch.broken("I1", f"{command.id} counted {caused.count(command.id)} times")
+    if any(isinstance(command, c.CancelWorkflow) for command in accepted) and w.status != "cancelled":
+        world.watch.broken("I8", f"{w.id} was cancelled and is {w.status}")
+    if any(isinstance(command, c.RejectWorkflow) for command in accepted) and w.status == "completed":
+        world.watch.broken("I6", f"{w.id} was rejected and completed")
+
+
+def _ended_with_cause(world: "World", w: Workflow, shown: list[Event]) -> None:
+    if w.status != "completed" and not w.reason:
+        world.watch.broken("I10", f"{w.id} is {w.status} without a cause")
+    for event in shown:
+        if isinstance(event, e.RuntimeLost) and not event.cause:
+            world.watch.broken("I10", f"{w.id} lost an attempt without a cause")
+
+
+def _decided_once(world: "World", w: Workflow, shown: list[Event]) -> None:
+    blocks = [event.id for event in shown if isinstance(event, e.WorkflowBlocked)]
+    decided = [event for event in shown if isinstance(event, e.WorkflowApproved | e.WorkflowRejected)]
+    for event in decided:
+        if event.block_id not in blocks:
+            world.watch.broken("I6", f"{w.id} has a decision about a block it never had")
+    if _doubles(event.block_id for event in decided):
+        world.watch.broken("I6", f"a block of {w.id} was decided twice")
+
+
+def _delivered_once(world: "World", w: Workflow) -> None:
+    pushes = [pushed for pushed in world.ledger.pushes if pushed.workflow_id == w.id]
+    if len({pushed.branch for pushed in pushes}) > 1 or len(pushes) > 1:
+        world.watch.broken("I5", f"{w.id} was pushed {len(pushes)} times")
+    there = world.remote.branches.get((w.repository, w.branch))
+    if w.status == "completed" and (there is None or there.commit != w.commit):
+        world.watch.broken("I5", f"{w.id} is completed at {w.commit} and its branch is at {there}")
+
+
+def _paid_for(world: "World", w: Workflow) -> None:
+    paid, counted = world.ledger.spent.get(w.id), total(w.spent)
+    if counted.cost_microdollars > (paid.cost_microdollars if paid else 0):
+        world.watch.broken("I7", f"{w.id} counts {counted.cost_microdollars} and paid {paid}")
+
+
+def _doubles(names: Iterable[str]) -> bool:
+    listed = list(names)
+    return len(set(listed)) < len(listed)

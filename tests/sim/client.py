@@ -1,0 +1,139 @@
+"""People: they start, look, decide, decide twice, change their minds; and ask again when they get no answer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from amelia.contract import commands as c
+from amelia.contract.ids import derived_workflow_id
+from amelia.contract.workflow import Issue
+from amelia.errors import Conflict, NotFound, Refused, Unavailable
+from amelia.ports.journal import Executed, Journal, Row
+
+from .carrying import Script
+
+if TYPE_CHECKING:
+    from .world import World
+
+T = TypeVar("T")
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """A command and what became of it: ``accepted`` when it was answered so; None when nobody knows."""
+
+    command: c.AnyCommand
+    accepted: bool | None
+    answer: str = ""
+
+
+class Client:
+    """One person with one workflow."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self._world = world
+        self._random = world.random
+        self._number = number
+        self.given: list[Given] = []
+        self.workflow_id = derived_workflow_id("team", f"start-{number}")
+
+    async def live(self) -> None:
+        await asyncio.sleep(self._random.random() * 5)
+        if not await self._start():
+            return
+        changes_mind = self._random.random() < 0.2
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._attend())
+            if changes_mind:
+                group.create_task(self._cancel_some_time())
+
+    async def _start(self) -> bool:
+        world, rng = self._world, self._random
+        world.scripts[self.workflow_id] = Script.drawn(rng)
+        start = c.StartWorkflow(
+            id=f"start-{self._number}",
+            workflow_id=self.workflow_id,
+            actor="ada",
+            issue=Issue(id=f"I-{self._number}", title="The total is a cent short"),
+            repository="https://example.org/r.git",
+            auto_approve=rng.random() < 0.3,
+            owner=rng.choice(("ada", "bob")),
+            team="team",
+        )
+        accepted = await self.give(start)
+        if accepted and rng.random() < 0.2:
+            await self._same_key_other_body(start)
+        return accepted
+
+    async def _same_key_other_body(self, start: c.StartWorkflow) -> None:
+        other = msgspec.structs.replace(start, base="other")
+        try:
+            await self._insistently(lambda journal: journal.execute(other, "another body"))
+        except Refused:
+            return
+        self._world.watch.broken("I1", f"the key of {start.id} was taken again with another body")
+
+    async def _attend(self) -> None:
+        decided = set[str]()
+        while True:
+            row = await self._look()
+            if row.workflow.ended:
+                return
+            block = row.workflow.block
+            if row.workflow.status == "blocked" and block and block.event_id not in decided:
+                await asyncio.sleep(self._random.random() * self._random.choice((0.2, 5)))
+                await self._decide(block.event_id, block.plan_sha256)
+                decided.add(block.event_id)
+            await asyncio.sleep(0.5 + self._random.random() * 3)
+
+    async def _look(self) -> Row:
+        row = await self._insistently(lambda journal: journal.get(self.workflow_id))
+        if row is None:
+            self._world.watch.broken("I1", f"{self.workflow_id} was accepted and is not there")
+            raise NotFound(self.workflow_id)
+        return row
+
+    async def _decide(self, block_id: str, plan: str) -> None:
+        """Mostly once; sometimes twice at the same moment, both ways at the same moment, or about another plan."""
+        rng, orders = self._random, list[c.AnyCommand]()
+        how = rng.random()
+        if how < 0.1:
+            wrong = self._order(c.ApproveWorkflow, "wrong", block_id, "0" * 64)
+            if await self.give(wrong):
+                self._world.watch.broken("I6", f"an approval of another plan than that of {self.workflow_id} was taken")
+        kinds: tuple[type[c.ApproveWorkflow | c.RejectWorkflow], ...] = (c.ApproveWorkflow,)
+        if how > 0.6:
+            kinds = rng.choice(((c.ApproveWorkflow,) * 2, (c.ApproveWorkflow, c.RejectWorkflow), (c.RejectWorkflow,)))
+        for number, kind in enumerate(kinds):
+            orders.append(self._order(kind, f"decision-{number}", block_id, plan))
+        taken = await asyncio.gather(*(self.give(order) for order in orders))
+        if len({type(order) for order, yes in zip(orders, taken, strict=True) if yes}) > 1:
+            self._world.watch.broken("I6", f"{self.workflow_id} was both approved and rejected")
+
+    def _order(
+        self, kind: type[c.ApproveWorkflow | c.RejectWorkflow], name: str, block_id: str, plan: str
+    ) -> c.AnyCommand:
+        id_ = f"{self.workflow_id}/{name}/{block_id}"
+        return kind(id=id_, workflow_id=self.workflow_id, actor="ada", block_id=block_id, plan_sha256=plan)
+
+    async def _cancel_some_time(self) -> None:
+        await asyncio.sleep(self._random.random() * self._random.choice((5, 40)))
+        await self.give(c.CancelWorkflow(id=f"{self.workflow_id}/cancel", workflow_id=self.workflow_id, actor="ada"))
+
+    async def give(self, command: c.AnyCommand) -> bool:
+        """Until there is an answer, always with the same id."""
+        try:
+            answer: Executed = await self._insistently(lambda journal: journal.execute(command, "print"))
+        except (Conflict, NotFound) as error:
+            self.given.append(Given(command=command, accepted=False, answer=str(error)))
+            return False
+        self.given.append(Given(command=command, accepted=True, answer=answer.row.workflow.status))
+        return True
+
+    async def _insistently(self, ask: Callable[[Journal], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await self._world.api.ask(ask)
+            except Unavailable:
+                await asyncio.sleep(0.2 + self._random.random())

@@ -1,0 +1,43 @@
+"""What happened outside the system, noted where it happened: models asked, branches moved, requests opened."""
+
+import msgspec
+
+from amelia.contract.invocation import Invocation
+from amelia.contract.workflow import Money
+
+
+class Pushed(msgspec.Struct, frozen=True, kw_only=True):
+    at: float
+    workflow_id: str
+    branch: str
+    commit: str
+    plan_sha256: str
+    began: float
+
+
+class Ledger:
+    """``spent`` is what models were really paid; ``pushes`` are changes of a branch, not looks at it."""
+
+    def __init__(self) -> None:
+        self.turns: dict[tuple[str, str, int], int] = {}
+        self.spent: dict[str, Money] = {}
+        self.pushes: list[Pushed] = []
+        self.invocations: dict[str, list[int]] = {}
+
+    def invoked(self, asked: Invocation) -> None:
+        self.invocations.setdefault(asked.workflow_id, []).append(asked.epoch)
+
+    def turn(self, workflow_id: str, task: str, number: int) -> None:
+        key = (workflow_id, task, number)
+        self.turns[key] = self.turns.get(key, 0) + 1
+        before = self.spent.get(workflow_id, Money())
+        self.spent[workflow_id] = more(before)
+
+
+def more(before: Money) -> Money:
+    """After one more turn: each costs the same."""
+    return Money(
+        input_tokens=before.input_tokens + 100,
+        output_tokens=before.output_tokens + 10,
+        cost_microdollars=before.cost_microdollars + 1_000,
+    )

@@ -1,0 +1,136 @@
+"""Looks at the fleet from the outside while it runs: at every commit, every effect and every frame that is shown."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from amelia.adapters.memory.tables import Record
+from amelia.adapters.memory.transaction import Written
+from amelia.contract import codec
+from amelia.contract import events as e
+from amelia.domain.workflow import Workflow
+
+from .ledger import Pushed
+
+if TYPE_CHECKING:
+    from .world import World
+
+EDGES: dict[str, set[str]] = {
+    "": {"pending"},
+    "pending": {"in_progress", "cancelled", "failed"},
+    "in_progress": {"pending", "blocked", "completed", "failed", "cancelled"},
+    "blocked": {"approved", "failed", "cancelled"},
+    "approved": {"in_progress", "cancelled", "failed"},
+}
+"""Written down once more, apart from the table the fleet works by."""
+ENDED = frozenset({"completed", "failed", "cancelled"})
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """``invariant`` is I1 to I10 of the guarantees."""
+
+    invariant: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.text}"
+
+
+class Watch:
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.violations: list[Violation] = []
+        self.history: dict[str, list[str]] = {}
+        self.cancelled_at: dict[str, float] = {}
+
+    def broken(self, invariant: str, text: str) -> None:
+        violation = Violation(invariant, f"{text} (at {self._world.loop.time():.3f} s)")
+        self._world.trace("VIOLATION", str(violation))
+        self.violations.append(violation)
+
+    def committed(self, before: Mapping[str, Record | None], written: Written) -> None:
+        for workflow_id, old in before.items():
+            new = self._world.database.tables.workflows.get(workflow_id)
+            if new is not None:
+                self._changed(old.workflow if old else None, new)
+                self._not_an_orphan(new)
+
+    def _changed(self, old: Workflow | None, record: Record) -> None:
+        w = record.workflow
+        was = old.status if old else ""
+        if was != w.status:
+            self._world.trace("status", w.id, f"{was} -> {w.status} ({w.reason})")
+            self.history.setdefault(w.id, []).append(w.status)
+        first = old.sequence if old else 0
+        fresh = self._world.database.tables.events.get(w.id, [])[first:]
+        if [x.sequence for x in fresh] != list(range(first + 1, w.sequence + 1)):
+            self.broken("I3", f"{w.id} went from {first} to {w.sequence} with {[x.sequence for x in fresh]}")
+        if was != w.status and not _leads(was, w.status, len(fresh)):
+            self.broken("I4" if was in ENDED else "I2", f"{w.id} went from {was or 'nothing'} to {w.status}")
+        if old is not None and was in ENDED and w.sequence != old.sequence:
+            self.broken("I4", f"{w.id} had {was} and its stream went on")
+        if old is not None and w.epoch < old.epoch:
+            self.broken("I2", f"the epoch of {w.id} fell from {old.epoch} to {w.epoch}")
+        if w.status == "cancelled":
+            self.cancelled_at.setdefault(w.id, self._world.loop.time())
+        self._said(w, old, [codec.decode_event(x.body) for x in fresh])
+
+    def _said(self, w: Workflow, old: Workflow | None, fresh: list[e.Event]) -> None:
+        epoch, fact = (old.epoch, old.fact) if old else (0, 0)
+        for event in fresh:
+            self._world.trace("event", w.id, f"{codec.type_of(event)} {event.attempt}/{event.fact}/{event.ordinal}")
+            if isinstance(event, e.AttemptOpened):
+                epoch = event.attempt
+            elif event.attempt and event.attempt < epoch:
+                self.broken("I2", f"{w.id} took {codec.type_of(event)} of attempt {event.attempt} in epoch {epoch}")
+            if event.fact:
+                if event.fact != fact + 1:
+                    self.broken("I3", f"{w.id} took fact {event.fact} after {fact}")
+                fact = event.fact
+
+    def _not_an_orphan(self, record: Record) -> None:
+        w = record.workflow
+        if w.status in ENDED or record.lease_until is not None or record.wake_at is not None:
+            return
+        ordered = any(x.workflow_id == w.id and x.destination == "commands" for x in self._outbox())
+        if not ordered and not (w.status == "blocked" and w.reason and w.block):
+            self.broken("I9", f"{w.id} is {w.status} and {w.phase or 'idle'}, and nobody would ever look at it")
+
+    def _outbox(self) -> list["object"]:
+        return list(self._world.database.tables.outbox.values())
+
+    def executed(self, workflow_id: str, plan: str) -> None:
+        """A runtime begins to carry out a plan."""
+        w = self._world.database.tables.workflows[workflow_id].workflow
+        if not _approved(w, plan):
+            self.broken("I6", f"a runtime carries out {plan[:8]} of {workflow_id}, which nobody approved")
+
+    def pushed(self, pushed: Pushed) -> None:
+        record = self._world.database.tables.workflows[pushed.workflow_id]
+        w = record.workflow
+        if not _approved(w, pushed.plan_sha256):
+            self.broken("I6", f"{pushed.branch} was pushed from a plan that nobody approved")
+        if w.handed_in is None or w.handed_in.commit != pushed.commit:
+            self.broken("I2", f"{pushed.branch} was pushed at a commit the journal does not know")
+        if self.cancelled_at.get(w.id, pushed.began) < pushed.began:
+            self.broken("I8", f"{pushed.branch} was pushed after {w.id} was cancelled")
+
+    def shown(self, workflow_id: str, after: int, sequence: int) -> None:
+        """A reader whose last event was ``after`` is shown the next."""
+        if sequence != after + 1:
+            self.broken("I3", f"a reader of {workflow_id} was shown {sequence} after {after}")
+        events = self._world.database.tables.events.get(workflow_id, [])
+        if not any(x.sequence == sequence for x in events[max(0, sequence - 2) :]):
+            self.broken("I3", f"a reader of {workflow_id} was shown {sequence} before it was kept")
+
+
+def _leads(was: str, now: str, steps: int) -> bool:
+    reached = {was}
+    for _ in range(max(steps, 1)):
+        reached = {after for one in reached for after in EDGES.get(one, set())} | (reached - {was})
+    return now in reached
+
+
+def _approved(w: Workflow, plan: str) -> bool:
+    return w.decision is not None and w.decision.kind == "approved" and w.decision.plan_sha256 == plan
