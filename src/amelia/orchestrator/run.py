@@ -68,7 +68,7 @@ async def _carry_on(
     while True:
         snapshot = await graph.aget_state(config)
         state = values_of(snapshot.values)
-        if state is None:
+        if state is None or _not_begun(snapshot):
             entry: State | Command[Any] | None = beginning()
         elif not snapshot.next:
             return _finished(state)
@@ -79,6 +79,11 @@ async def _carry_on(
         else:
             entry = None
         await graph.ainvoke(entry, config, durability="sync")
+
+
+def _not_begun(snapshot: "StateSnapshot") -> bool:
+    """Died between the checkpoint of its input and the first one of its steps: nothing is next, as at the end."""
+    return snapshot.metadata is not None and snapshot.metadata.get("source") == "input"
 
 
 def _resumption(snapshot: "StateSnapshot", state: State, job: Job) -> "Command[Any] | None":
