@@ -17,8 +17,8 @@ from amelia.adapters.local.objects import FolderObjects
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.domain.effects import Arrived
 from amelia_api.app import create_app
-from amelia_api.bootstrap import _Server
 from amelia_api.depends import Caller
+from amelia_api.serving import Server
 
 from ..conftest import Opener
 from ..samples import Voice, arrived, started
@@ -72,16 +72,7 @@ async def api(open_journal: Opener, tmp_path: Path) -> AsyncIterator[Api]:
     objects = FolderObjects(tmp_path)
     caller = Caller(name="ada", team="local")
     app = create_app(journal, objects, token=TOKEN, caller=caller, allow_file=False, max_body_bytes=50_000)
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=0,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-        ws_max_size=65_536,
-    )
-    api = Api(app, _Server(config), journal, objects)
+    api = Api(app, Server(app, host="127.0.0.1", port=0), journal, objects)
     await api.wait()
     yield api
     await api.stop()

@@ -351,4 +351,4 @@ async def test_health_tells_whether_the_journal_answers(api: Api) -> None:
     async with api.client(headers={}) as client:
         assert (await client.get("/health/live")).json()["status"] == "ok"
         ready = await client.get("/health/ready")
-    assert (ready.status_code, ready.json()["checks"]) == (200, {"journal": "ok"})
+    assert (ready.status_code, ready.json()["checks"]) == (200, {"journal": "ok", "streams": "ok"})

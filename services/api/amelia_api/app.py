@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
@@ -20,7 +21,7 @@ from amelia.errors import AmeliaError
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
 
-from . import auth, health, problems, stream
+from . import auth, fleet_stream, health, problems, stream
 from .broadcaster import Broadcaster
 from .depends import Caller
 from .workflows import Workflows
@@ -46,7 +47,8 @@ def create_app(
     def always(value: object) -> Provide:
         return Provide(lambda: value, sync_to_thread=False)
 
-    routes = Router(_PREFIX, route_handlers=[Workflows, stream.watch, stream.events, health.live, health.ready])
+    streams = [stream.watch, stream.events, fleet_stream.watch, fleet_stream.events]
+    routes = Router(_PREFIX, route_handlers=[Workflows, *streams, health.live, health.ready])
     return Litestar(
         route_handlers=[routes, *_page_files()],
         dependencies={
@@ -64,6 +66,7 @@ def create_app(
             Exception: problems.unexpected,
         },
         lifespan=[broadcasting],
+        state=State({"drain": broadcaster.drain}),
         openapi_config=openapi(),
         request_max_body_size=max_body_bytes,
         logging_config=None,

@@ -2,11 +2,8 @@
 
 import asyncio
 import getpass
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-
-import uvicorn
 
 from amelia.adapters.aws.objects import S3Objects
 from amelia.adapters.aws.session import open_client
@@ -17,6 +14,7 @@ from amelia.settings import Settings
 
 from .app import create_app
 from .depends import Caller
+from .serving import Server
 
 _POOL = 16
 
@@ -38,31 +36,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             allow_file=settings.allow_file_repositories,
             max_body_bytes=settings.max_body_bytes,
         )
-        config = uvicorn.Config(
-            app,
-            host=settings.api_host,
-            port=settings.api_port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=5,
-            ws_max_size=65_536,
-        )
-        server = _Server(config)
+        server = Server(app, host=settings.api_host, port=settings.api_port)
         stopping = asyncio.create_task(server.stop_at(stop))
         await server.serve()
         stopping.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to whoever runs it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def stop_at(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self.should_exit = True
 
 
 def _token(path: str) -> str:

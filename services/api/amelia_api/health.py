@@ -8,7 +8,7 @@ from litestar.response import Response
 from amelia.contract.views import Health
 from amelia.errors import Unavailable
 
-from .depends import Journal
+from .depends import Broadcaster, Journal
 
 
 @get("/health/live", security=[{}])
@@ -17,10 +17,13 @@ async def live() -> Health:
 
 
 @get("/health/ready", security=[{}])
-async def ready(journal: Journal) -> Response[Health]:
-    """503 while the journal does not answer within two seconds."""
+async def ready(journal: Journal, broadcaster: Broadcaster) -> Response[Health]:
+    """503 while the journal does not answer within two seconds, or streams have stopped."""
+    checks = {"journal": "ok", "streams": broadcaster.ailing or "ok"}
     try:
         await asyncio.wait_for(journal.get(""), 2)
     except (Unavailable, TimeoutError) as error:
-        return Response(Health(status="unavailable", checks={"journal": str(error) or "no answer"}), status_code=503)
-    return Response(Health(status="ok", checks={"journal": "ok"}))
+        checks["journal"] = str(error) or "no answer"
+    if set(checks.values()) == {"ok"}:
+        return Response(Health(status="ok", checks=checks))
+    return Response(Health(status="unavailable", checks=checks), status_code=503)
