@@ -93,11 +93,12 @@ def counted_though_stale(workflow: Workflow, event: Event) -> Workflow:
 
 
 def gap(workflow: Workflow, waiting: Sequence[Event]) -> e.EventsMissing | None:
-    """The hole in front of the progress that waits, said as an event; none when a fact is what is missing."""
+    """The hole in front of the progress that waits, said as an event; none when a fact is what is missing, and none
+    after the end: nothing follows it."""
     ordinals = [
         x.ordinal for x in waiting if x.ordinal and x.attempt == workflow.epoch and x.last_fact <= workflow.fact
     ]
-    if not ordinals or min(ordinals) <= workflow.ordinal + 1:
+    if workflow.ended or not ordinals or min(ordinals) <= workflow.ordinal + 1:
         return None
     first, last = workflow.ordinal + 1, min(ordinals) - 1
     return e.EventsMissing(
