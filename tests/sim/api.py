@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from amelia.errors import Unavailable
 from amelia.ports.journal import Journal
-from amelia_api.broadcaster import Broadcaster, TooSlow
+from amelia_api.broadcaster import Broadcaster
+from amelia_api.readers import TooSlow
 
 from .books import JournalClient
 
@@ -48,7 +49,7 @@ class Api:
             return
 
         async def serve() -> None:
-            async for frames in self._broadcaster.follow(workflow_id, after, row.workflow.sequence, 15):
+            async for frames in self._broadcaster.follow(workflow_id, after, 15):
                 if frames:
                     await take([sequence for sequence, _ in frames])
 

@@ -17,7 +17,7 @@ from amelia.contract.invocation import Invocation
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
 from amelia.contract.workflow import Money
 from amelia.errors import Unavailable
-from amelia.orchestrator.facts import above, fact_id, record, unheard
+from amelia.orchestrator.facts import above, fact_id, record
 from amelia.orchestrator.job import Ended
 from amelia.orchestrator.state import State, Step, Work, beginning, work_of
 from amelia.ports.agents import Announcer
@@ -77,12 +77,10 @@ class Run:
         self._world, self._machine, self._asked, self._announcer = world, machine, asked, announcer
         self._script = world.scripts[asked.workflow_id]
         self._announced = asked.highest_fact
-        self._spent = Money()
 
     async def to_the_end(self) -> Ended:
         state = await self._adopt()
         await self._announce(state)
-        self._carried = unheard(above(state, self._asked.highest_fact))
         steps: dict[Step, Callable[[State, Work], Awaitable[State]]] = {
             "open": self._open,
             "plan": self._plan,
@@ -187,7 +185,7 @@ class Run:
             key = f"{self._id}/transcript/{task}/{number}"
             if await objects.read(key) is None:
                 await self._turn(task, number)
-                before = work.spent if work.spent_in == self._asked.epoch else self._carried
+                before = work.spent if work.spent_in == self._asked.epoch else Money()
                 work = replace(work, spent=more(before), spent_in=self._asked.epoch)
                 await objects.write(key, b"answered")
         return work
@@ -202,8 +200,8 @@ class Run:
             await self._machine.call("model", lambda: self._world.ledger.turn(self._id, task, number))
 
     def _used(self, work: Work) -> e.TokensUsed:
-        spent = work.spent if work.spent_in == self._asked.epoch else self._carried
-        return e.TokensUsed(id="", workflow_id=self._id, used=spent, model="sim")
+        """Names the attempt that spent it, because a later one may have to say it."""
+        return e.TokensUsed(id="", workflow_id=self._id, used=work.spent, of_attempt=work.spent_in, model="sim")
 
     def _onward(self, state: State, work: Work, step: Step, said: Sequence[Event]) -> State:
         return record(state, replace(work, step=step, begun=self._asked.epoch), said, self._asked.highest_fact)

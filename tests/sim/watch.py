@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 EDGES: dict[str, set[str]] = {
     "": {"pending"},
-    "pending": {"in_progress", "cancelled", "failed"},
-    "in_progress": {"pending", "blocked", "completed", "failed", "cancelled"},
-    "blocked": {"approved", "failed", "cancelled"},
-    "approved": {"in_progress", "cancelled", "failed"},
+    "pending": {"in_progress", "paused", "cancelled", "failed"},
+    "in_progress": {"pending", "blocked", "paused", "completed", "failed", "cancelled"},
+    "blocked": {"approved", "pending", "failed", "cancelled"},
+    "approved": {"in_progress", "paused", "cancelled", "failed"},
+    "paused": {"pending", "in_progress", "cancelled", "failed"},
+    "failed": {"pending", "blocked", "in_progress"},
+    "cancelled": {"pending", "blocked", "in_progress"},
 }
 """Written down once more, apart from the table the fleet works by."""
 ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -68,13 +71,16 @@ class Watch:
             self.broken("I3", f"{w.id} went from {first} to {w.sequence} with {[x.sequence for x in fresh]}")
         if was != w.status and not _leads(was, w.status, len(fresh)):
             self.broken("I4" if was in ENDED else "I2", f"{w.id} went from {was or 'nothing'} to {w.status}")
-        if old is not None and was in ENDED and w.sequence != old.sequence:
-            self.broken("I4", f"{w.id} had {was} and its stream went on")
+        said = [codec.decode_event(x.body) for x in fresh]
+        if said and was in ENDED and not isinstance(said[0], e.WorkflowRetried):
+            self.broken("I4", f"{w.id} had {was} and its stream went on with {codec.type_of(said[0])}")
         if old is not None and w.epoch < old.epoch:
             self.broken("I2", f"the epoch of {w.id} fell from {old.epoch} to {w.epoch}")
-        if w.status == "cancelled":
+        if w.status != "cancelled":
+            self.cancelled_at.pop(w.id, None)
+        else:
             self.cancelled_at.setdefault(w.id, self._world.loop.time())
-        self._said(w, old, [codec.decode_event(x.body) for x in fresh])
+        self._said(w, old, said)
 
     def _said(self, w: Workflow, old: Workflow | None, fresh: list[e.Event]) -> None:
         epoch, fact = (old.epoch, old.fact) if old else (0, 0)
@@ -94,7 +100,8 @@ class Watch:
         if w.status in ENDED or record.lease_until is not None or record.wake_at is not None:
             return
         ordered = any(x.workflow_id == w.id and x.destination == "commands" for x in self._outbox())
-        if not ordered and not (w.status == "blocked" and w.reason and w.block):
+        waits = w.status in ("blocked", "paused") and w.reason
+        if not ordered and not waits:
             self.broken("I9", f"{w.id} is {w.status} and {w.phase or 'idle'}, and nobody would ever look at it")
 
     def _outbox(self) -> list["object"]:

@@ -8,11 +8,11 @@ from ...contract.commands import AnyCommand
 from ...domain.changes import appending, closing_gap, executing, expiring, recording, waking
 from ...domain.effects import Arrived, Change, Reading
 from ...errors import Refused
-from ...ports.journal import AsyncContext, Executed, Outgoing, Overdue, Row, Stored
+from ...ports.journal import AsyncContext, Cursor, Executed, FleetEvent, FleetPage, Outgoing, Overdue, Row, Stored
 from .clock import LoopClock
 from .lock import Held, Locks
 from .notices import Notices
-from .tables import Tables
+from .tables import Tables, Told
 from .transaction import Changed, Written, apply
 
 _MOST_PAUSES = 12
@@ -80,6 +80,21 @@ class MemoryJournal:
             first = bisect_right(known, sequence, key=lambda row: row.sequence)
             rows += known[first : first + limit]
         return rows
+
+    async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
+        now = (self._tables.transactions + 1, 0)
+        if after is None:
+            return FleetPage(items=(), cursor=now, complete=True)
+        first = bisect_right(self._tables.told, after, key=lambda told: told.place)
+        found = self._tables.told[first : first + limit]
+        complete = len(found) < limit
+        cursor = max(after, now) if complete else found[-1].place
+        return FleetPage(items=tuple(map(self._fleet_event, found)), cursor=cursor, complete=complete)
+
+    def _fleet_event(self, told: Told) -> FleetEvent:
+        stored = told.stored
+        w = self._tables.workflows[stored.workflow_id].workflow
+        return FleetEvent(told.place, w.id, stored.sequence, told.type, stored.body, w.repository, w.team, w.status)
 
     async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
         now = self._database.clock.now()

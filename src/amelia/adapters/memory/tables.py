@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from ...domain.workflow import Workflow
-from ...ports.journal import Destination, Row, Stored
+from ...ports.journal import Cursor, Destination, Row, Stored
 
 HeldKey = tuple[str, int, int, int]
 """kind, attempt, fact, ordinal: what distinguishes the events that are kept beside one workflow's order."""
@@ -43,13 +43,23 @@ class Queued(msgspec.Struct, kw_only=True):
     publishes: int = 0
 
 
+class Told(msgspec.Struct, frozen=True):
+    """One event in the order of the whole fleet."""
+
+    place: Cursor
+    type: str
+    stored: Stored
+
+
 class Tables:
-    """``events`` in the order of their sequence; ``held`` by workflow; ``commands`` with their fingerprints;
-    ``drained`` by consumer."""
+    """``events`` in the order of their sequence; ``told`` in the fleet's; ``held`` by workflow; ``commands`` with
+    their fingerprints; ``drained`` by consumer; ``transactions`` counts those that wrote."""
 
     def __init__(self) -> None:
         self.workflows: dict[str, Record] = {}
         self.events: dict[str, list[Stored]] = {}
+        self.told: list[Told] = []
+        self.transactions = 0
         self.held: dict[str, dict[HeldKey, str]] = {}
         self.outbox: dict[str, Queued] = {}
         self.commands: dict[str, str] = {}

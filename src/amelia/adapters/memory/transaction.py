@@ -10,9 +10,10 @@ import msgspec
 
 from ...contract import codec
 from ...domain.effects import Change, Effects, Seen
+from ...domain.timers import next_wake
 from ...domain.workflow import Workflow
 from ...ports.journal import Destination, Row, Stored
-from .tables import Queued, Record, Tables
+from .tables import Queued, Record, Tables, Told
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,10 +84,12 @@ def _row(tables: Tables, workflow_id: str) -> Row | None:
 
 def _write(tables: Tables, done: Sequence[tuple[Change, Effects]], now: datetime, lease_seconds: float) -> bool:
     """True when something was put into the outbox."""
-    fresh = [_stored(c.workflow_id, *event) for c, x in done for event in x.events]
-    _refuse_doubles(tables, fresh)
-    for one in fresh:
-        tables.events.setdefault(one.workflow_id, []).append(one)
+    events = [(kind, Stored(c.workflow_id, n, body)) for c, x in done for n, _, kind, body in x.events]
+    _refuse_doubles(tables, [stored for _, stored in events])
+    tables.transactions += bool(done)
+    for kind, stored in events:
+        tables.events.setdefault(stored.workflow_id, []).append(stored)
+        tables.told.append(Told((tables.transactions, len(tables.told) + 1), kind, stored))
     _write_rows(tables, done, now, lease_seconds)
     _write_held(tables, done)
     outbox = [_queued(m.id, "commands", m.workflow_id, codec.encode(m), now) for _, x in done for m in x.commands]
@@ -96,10 +99,6 @@ def _write(tables: Tables, done: Sequence[tuple[Change, Effects]], now: datetime
     for settled in (id_ for _, x in done for id_ in x.settles):
         tables.outbox.pop(settled, None)
     return bool(outbox)
-
-
-def _stored(workflow_id: str, sequence: int, id_: str, kind: str, body: str) -> Stored:
-    return Stored(workflow_id, sequence, body)
 
 
 def _queued(id_: str, destination: Destination, workflow_id: str, body: bytes, now: datetime) -> Queued:
@@ -142,7 +141,7 @@ def _told(before: Record | None, effects: Effects, now: datetime, lease: datetim
         created_at=before.created_at if before else now,
         updated_at=before.updated_at if before and still else now,
         lease_until=_later(before.lease_until if before else None, lease) if w.open else None,
-        wake_at=datetime.fromisoformat(w.parked_until) if w.parked_until else None,
+        wake_at=datetime.fromisoformat(wake) if (wake := next_wake(w)) else None,
         gap_since=(known or now) if effects.behind else None,
     )
 
