@@ -1,0 +1,298 @@
+"""The invariants, judged from the outside: ``python -m tests.chaos.check EVIDENCE.json`` judges again."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.chaos.evidence import Branch, Evidence, Story
+from tests.chaos.issues import file_of
+
+Event = dict[str, Any]
+
+_ENDED = frozenset({"completed", "failed", "cancelled"})
+_LEADS = {
+    "workflow_submitted": "pending",
+    "attempt_opened": "in_progress",
+    "workflow_blocked": "blocked",
+    "workflow_approved": "approved",
+    "workflow_rejected": "failed",
+    "workflow_cancelled": "cancelled",
+    "workflow_revised": "pending",
+    "workflow_paused": "paused",
+    "workflow_resumed": "pending",
+    "workflow_retried": "pending",
+}
+_LEGAL = {
+    "pending": {"in_progress", "failed", "cancelled", "paused"},
+    "in_progress": {"blocked", "completed", "failed", "cancelled", "pending", "approved", "paused"},
+    "blocked": {"approved", "failed", "cancelled", "pending", "paused"},
+    "approved": {"in_progress", "failed", "cancelled", "paused"},
+    "paused": {"pending", "approved", "failed", "cancelled"},
+    "completed": set[str](),
+    "failed": {"pending"},
+    "cancelled": {"pending"},
+}
+_MEANT = {
+    "approve": {"completed"},
+    "auto": {"completed"},
+    "reject": {"failed"},
+    "leave": {"blocked"},
+    "broken": {"failed"},
+    "cancel": {"cancelled", "completed"},
+}
+
+
+def check(seen: Evidence) -> list[str]:
+    """Every violation, in a sentence that begins with the invariant's name and the workflow's id."""
+    return sorted(
+        {
+            *_nothing_is_lost(seen),
+            *_what_was_wrong_at_once(seen),
+            *_streams(seen),
+            *_branches(seen),
+            *_pulls(seen),
+            *_bus(seen),
+            *(f"I8/I9: a session runs for {one}, which waits for nobody or has ended" for one in seen.waiting),
+            *(f"I9: after down there is still {one}" for one in seen.left),
+            *(said for story in seen.stories if story.id in seen.journals for said in _one(seen, story)),
+        }
+    )
+
+
+def _nothing_is_lost(seen: Evidence) -> Iterator[str]:
+    for story in seen.stories:
+        if len(set(story.answers)) > 1:
+            yield f"I1: the key {story.key} started {sorted(set(story.answers))}"
+        if not story.id:
+            yield f"I1: {story.issue} was never accepted"
+        elif story.id not in seen.views:
+            yield f"I1: {story.id} was accepted and is not there"
+        elif (status := seen.views[story.id]["status"]) not in _MEANT[story.intent]:
+            reason = seen.views[story.id].get("reason", "")
+            yield f"I1: {story.id} was to {story.intent} and is {status}: {reason}"
+    known = {one for story in seen.stories for one in story.answers}
+    for one in set(seen.listed) - known:
+        yield f"I1: {one} is there and nobody started it"
+    for one, times in Counter(seen.listed).items():
+        if times > 1:
+            yield f"I1: {one} is listed {times} times"
+
+
+def _what_was_wrong_at_once(seen: Evidence) -> Iterator[str]:
+    for story in seen.stories:
+        for wrong in story.wrong:
+            yield f"I1/I6: {story.id or story.issue}: {wrong}"
+        for before, after in pairwise(story.polls):
+            if before in _ENDED and not any(verb == "retry" for verb, _ in story.said):
+                yield f"I4: {story.id} was {before} and then {after}"
+
+
+def _streams(seen: Evidence) -> Iterator[str]:
+    for reading in seen.readings:
+        journal = seen.journals.get(reading.workflow, [])
+        where = f"I3: {reading.workflow}: a subscriber after {reading.after}"
+        numbers = [sequence for sequence, _ in reading.seen]
+        if numbers != list(range(reading.after + 1, reading.after + 1 + len(numbers))):
+            yield f"{where} saw {numbers}"
+            continue
+        for sequence, event in reading.seen:
+            if sequence > len(journal) or journal[sequence - 1]["id"] != event:
+                yield f"{where} saw {event} as {sequence}, the journal has another"
+
+
+def _branches(seen: Evidence) -> Iterator[str]:
+    stories = {story.id: story for story in seen.stories if story.id}
+    names = {view["branch"]: one for one, view in seen.views.items() if view["branch"]}
+    pushed: dict[str, list[Branch]] = {}
+    for branch in seen.branches:
+        owner = names.get(branch.name, "")
+        if owner not in stories or not stories[owner].repository.startswith(branch.repository):
+            yield f"I5: {branch.repository} has the branch {branch.name}, which is no workflow's"
+            continue
+        pushed.setdefault(owner, []).append(branch)
+    for one, view in seen.views.items():
+        found = pushed.get(one, [])
+        if view["status"] == "completed" and [b.commit for b in found] != [view["commit"]]:
+            yield f"I5: {one} is completed at {view['commit']}, its branch is at {[b.commit for b in found]}"
+        if view["status"] != "completed" and found:
+            yield f"I8: {one} is {view['status']} and has the branch {found[0].name}"
+        for branch in found:
+            yield from _content(stories[one], branch)
+
+
+def _content(story: Story, branch: Branch) -> Iterator[str]:
+    wanted = {file_of(story.issue, task): f"{story.issue} {task} done\n" for task in story.tasks}
+    if branch.files != wanted:
+        yield f"I2: {story.id}: {branch.name} changes {branch.files}, the plan was {wanted}"
+    if len(branch.commits) != len(story.tasks):
+        yield f"I2: {story.id}: {branch.name} has {len(branch.commits)} commits for {len(story.tasks)} tasks"
+
+
+def _pulls(seen: Evidence) -> Iterator[str]:
+    for (repository, head), times in Counter((p["repository"], p["head"]) for p in seen.pulls).items():
+        if times > 1:
+            yield f"I5: {repository} has {times} pull requests of {head}"
+    branches = {view["branch"]: view for view in seen.views.values() if view["branch"]}
+    for pull in seen.pulls:
+        view = branches.get(pull["head"])
+        if view is None or view["status"] != "completed":
+            yield f"I5: a pull request of {pull['head']}, which is {view['status'] if view else 'nobody'}'s"
+
+
+def _bus(seen: Evidence) -> Iterator[str]:
+    """What the control plane recorded was published, and nothing else was. The journal's numbers are its own."""
+    recorded = {e["id"]: e for journal in seen.journals.values() for e in journal if not _from_a_runtime(e)}
+    for where, said in (("published", seen.published), ("heard", seen.heard)):
+        for detail in said:
+            kept = recorded.get(detail["id"])
+            if kept is None:
+                yield f"I1: {detail['workflow_id']}: {detail['type']} was {where} and is not in the journal"
+            elif {**detail, "sequence": 0} != {**kept, "sequence": 0}:
+                yield f"I1: {detail['workflow_id']}: {detail['type']} was {where} otherwise than it was recorded"
+    published = {detail["id"] for detail in seen.published}
+    for one, kept in recorded.items():
+        if one not in published:
+            yield f"I1: {kept['workflow_id']}: {kept['type']} ({kept['sequence']}) was never published"
+
+
+def _from_a_runtime(event: Event) -> bool:
+    return bool(event.get("fact") or event.get("ordinal"))
+
+
+def _one(seen: Evidence, story: Story) -> Iterator[str]:
+    journal, view = seen.journals[story.id], seen.views.get(story.id, {})
+    if [e["sequence"] for e in journal] != list(range(1, len(journal) + 1)):
+        yield f"I3: {story.id}: its sequence is {[e['sequence'] for e in journal]}"
+    if len({e["id"] for e in journal}) != len(journal):
+        yield f"I3: {story.id}: an event is in its journal twice"
+    yield from _attempts(story.id, journal)
+    yield from _statuses(story.id, journal, view)
+    yield from _decisions(story, journal, view)
+    yield from _tasks(story, journal, view)
+
+
+def _attempts(one: str, journal: list[Event]) -> Iterator[str]:
+    """Only the newest attempt has a say, its facts come once and in order; a gap in its progress is said."""
+    epoch = fact = 0
+    ordinals: Counter[int] = Counter()
+    for event in journal:
+        if event["type"] == "attempt_opened":
+            if event["attempt"] <= epoch:
+                yield f"I2: {one}: attempt {event['attempt']} was opened after {epoch}"
+            epoch = event["attempt"]
+        if event["type"] == "events_missing":
+            ordinals[event["of_attempt"]] = event["last"]
+        if event.get("fact"):
+            if event["attempt"] != epoch:
+                yield f"I2: {one}: attempt {event['attempt']} says {event['type']} while {epoch} is the one"
+            if event["fact"] != fact + 1:
+                yield f"I3: {one}: fact {event['fact']} comes after {fact}"
+            fact = event["fact"]
+        elif event.get("ordinal"):
+            if event["ordinal"] <= ordinals[event["attempt"]] and not _was_missed(journal, event):
+                yield f"I3: {one}: progress {event['ordinal']} of attempt {event['attempt']} comes twice"
+            ordinals[event["attempt"]] = max(ordinals[event["attempt"]], event["ordinal"])
+
+
+def _was_missed(journal: list[Event], event: Event) -> bool:
+    return any(
+        e["type"] == "events_missing"
+        and e["of_attempt"] == event["attempt"]
+        and e["first"] <= event["ordinal"] <= e["last"]
+        for e in journal
+    )
+
+
+def _statuses(one: str, journal: list[Event], view: dict[str, Any]) -> Iterator[str]:
+    status, ending = "", None
+    for event in journal:
+        now = _after(status, event)
+        if now is None or now == status:
+            continue
+        if status and now not in _LEGAL[status]:
+            yield f"I4: {one}: {event['type']} ({event['sequence']}) makes it {now} from {status}"
+        if status in _ENDED and event["type"] != "workflow_retried":
+            yield f"I4: {one}: {event['type']} ({event['sequence']}) comes after it was {status}"
+        status, ending = now, event
+    if view and view["status"] != status:
+        yield f"I4: {one}: its events make it {status}, the API says {view['status']}"
+    if status == "failed" and (not view.get("reason") or ending is None or not _names_a_cause(ending)):
+        yield f"I10: {one} failed and no event says why"
+
+
+def _after(status: str, event: Event) -> str | None:
+    """None where the event says nothing of the status."""
+    kind = event["type"]
+    if kind in _LEADS:
+        return _LEADS[kind]
+    if kind == "runtime_lost":
+        return "failed" if event.get("final") else "pending"
+    if kind == "workflow_parked":
+        return status if status == "approved" else "pending"
+    if kind == "command_refused":
+        return "failed" if event.get("final") else None
+    if kind == "workflow_completed":
+        return "failed" if event["result"] == "failed" else None
+    if kind in ("branch_pushed", "pull_request_opened"):
+        return "completed"
+    return None
+
+
+def _names_a_cause(event: Event) -> bool:
+    if event["type"] in ("workflow_rejected", "approval_deadline_passed"):
+        return bool(event.get("rejected_by") or event.get("deadline"))
+    return bool(event.get("cause") or event.get("reason"))
+
+
+def _decisions(story: Story, journal: list[Event], view: dict[str, Any]) -> Iterator[str]:
+    """What is worked and pushed is what was approved."""
+    blocks = {e["id"]: e for e in journal if e["type"] == "workflow_blocked"}
+    approved: set[str] = set()
+    decided: Counter[str] = Counter()
+    for event in journal:
+        kind = event["type"]
+        if kind in ("workflow_approved", "workflow_rejected"):
+            decided[event["block_id"]] += 1
+            block = blocks.get(event["block_id"])
+            whole = not event.get("tasks")
+            if block is None or (whole and block["plan_sha256"] != event["plan_sha256"]):
+                yield f"I6: {story.id}: {kind} of a plan that was not shown"
+            if kind == "workflow_approved":
+                approved.add(event["plan_sha256"])
+        if kind == "task_started" and not approved:
+            yield f"I6: {story.id}: the task {event['task_id']} began before anybody approved"
+        if kind == "work_handed_in" and event["plan_sha256"] not in approved:
+            yield f"I6: {story.id}: work was handed in of a plan that nobody approved"
+    for block, times in decided.items():
+        if times > 1:
+            yield f"I6: {story.id}: the block {block} was decided {times} times"
+    if view.get("status") == "completed" and not approved:
+        yield f"I6: {story.id} is completed and nobody approved"
+    said = dict(story.said)
+    if "cancel" in said and view.get("status") != "cancelled":
+        yield f"I8: {story.id}: its cancel was accepted and it is {view.get('status')}"
+    if view.get("status") == "cancelled" and "cancel" not in said:
+        yield f"I1: {story.id} is cancelled and nobody asked for it"
+
+
+def _tasks(story: Story, journal: list[Event], view: dict[str, Any]) -> Iterator[str]:
+    done = Counter(e["task_id"] for e in journal if e["type"] == "task_completed")
+    for task, times in done.items():
+        if times > 1:
+            yield f"I2: {story.id}: the task {task} was completed {times} times"
+    if view.get("status") == "completed" and set(done) != set(story.tasks):
+        yield f"I2: {story.id} is completed with the tasks {sorted(done)}, the plan was {sorted(story.tasks)}"
+
+
+def main() -> None:
+    found = check(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Evidence))
+    print("\n".join(found) or "no violation")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()

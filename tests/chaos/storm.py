@@ -1,0 +1,197 @@
+"""One storm: people at work on a fleet that is being torn apart, then calm, then the evidence."""
+
+import asyncio
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from tests.chaos.evidence import Branch, Evidence, Story
+from tests.chaos.ground import LEASE_SECONDS, Ground
+from tests.chaos.hazards import Hazards
+from tests.chaos.people import Desk, Person, Watcher
+from tests.chaos.recorder import Recorder
+
+Say = Callable[[str], None]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """``storm_seconds`` is for how long it may blow at most; it ends when most stories have. ``bound_seconds`` is how
+    long after it the last story may take. ``at_once`` stories are lived beside each other, ``pace`` is the seconds
+    between two hazards."""
+
+    seed: int
+    workflows: int = 100
+    storm_seconds: float = 300
+    bound_seconds: float = 90
+    at_once: int = 14
+    watched: int = 12
+    pace: float = 2.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    evidence: Evidence
+    hazards: dict[str, int]
+    struck: list[str]
+    storm_seconds: float
+    calm_seconds: float
+    unsettled: list[str]
+
+
+async def blow(ground: Ground, plan: Plan, told: list[Story], say: Say) -> Outcome:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+        desk = Desk(client, ground.url, ground.token)
+        hazards = Hazards(ground, client, plan.seed, plan.pace)
+        seen = Evidence(stories=told)
+        stop, quiet = asyncio.Event(), asyncio.Event()
+        recorder = Recorder(client, ground.emulator)
+        await recorder.subscribe()
+        aside = [asyncio.create_task(recorder.listen(seen.heard))]
+        for story in told[:: max(1, len(told) // plan.watched)]:
+            aside.append(asyncio.create_task(Watcher(desk, story, plan.seed, seen.readings).live(stop)))
+        began = time.monotonic()
+        room = asyncio.Semaphore(plan.at_once)
+        lives = [asyncio.create_task(_in_turn(room, Person(desk, story, plan.seed))) for story in told]
+        striking = asyncio.create_task(
+            hazards.strike(quiet, lambda what: say(f"{time.monotonic() - began:6.1f}  {what}"))
+        )
+        await _most_done(lives, plan.storm_seconds)
+        quiet.set()
+        await striking
+        await hazards.calm()
+        calm = time.monotonic()
+        say(f"{calm - began:6.1f}  calm; {sum(life.done() for life in lives)} of {len(lives)} stories are over")
+        _, still = await asyncio.wait(lives, timeout=plan.bound_seconds + max(0.0, plan.storm_seconds - calm + began))
+        ended = time.monotonic()
+        for life in still:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        await _look(ground, client, desk, seen)
+        stop.set()
+        for task in aside:
+            task.cancel()
+        await asyncio.gather(*aside, return_exceptions=True)
+        return Outcome(
+            evidence=seen,
+            hazards=dict(hazards.happened),
+            struck=sorted(mark.name for mark in ground.marks.iterdir()),
+            storm_seconds=calm - began,
+            calm_seconds=ended - calm,
+            unsettled=[story.id or story.issue for story in told if not story.done],
+        )
+
+
+async def _in_turn(room: asyncio.Semaphore, person: Person) -> None:
+    async with room:
+        await person.live()
+
+
+async def _most_done(lives: list["asyncio.Task[None]"], seconds: float) -> None:
+    """Nine of ten, so that the storm also blows over the last ones' beginnings."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and sum(life.done() for life in lives) < 0.9 * len(lives):
+        await asyncio.sleep(0.2)
+
+
+async def _look(ground: Ground, client: aiohttp.ClientSession, desk: Desk, seen: Evidence) -> None:
+    """The quiet fleet, once everything that only travels has arrived."""
+    await _until_published(client, ground, desk, seen)
+    for story in seen.stories:
+        for one in set(story.answers):
+            status, view = await desk.ask("GET", f"/workflows/{one}")
+            if status == 200:
+                seen.views[one] = view
+    cursor = ""
+    while True:
+        _, page = await desk.ask("GET", f"/workflows?limit=200{f'&cursor={cursor}' if cursor else ''}")
+        seen.listed += [item["id"] for item in page["items"]]
+        if not (cursor := page["next"]):
+            break
+    seen.waiting = [one for one in await _idle_sessions(ground, client, seen)]
+    seen.branches = await asyncio.to_thread(_branches, seen.stories)
+
+
+async def _until_published(client: aiohttp.ClientSession, ground: Ground, desk: Desk, seen: Evidence) -> None:
+    deadline = time.monotonic() + 15
+    while True:
+        for story in seen.stories:
+            if story.id:
+                seen.journals[story.id] = await _journal(client, desk, story.id)
+        async with client.get(f"{ground.proxy}/_published") as answer:
+            said = (await answer.json())["published"]
+        seen.published = [one["detail"] for one in said if one["source"] == "amelia.control"]
+        out = {detail["id"] for detail in seen.published}
+        missing = [
+            event
+            for journal in seen.journals.values()
+            for event in journal
+            if not event.get("fact") and not event.get("ordinal") and event["id"] not in out
+        ]
+        if not missing or time.monotonic() > deadline:
+            return
+        await asyncio.sleep(1)
+
+
+async def _journal(client: aiohttp.ClientSession, desk: Desk, one: str) -> list[dict[str, Any]]:
+    """All pages of it."""
+    found: list[dict[str, Any]] = []
+    while True:
+        after = found[-1]["sequence"] if found else 0
+        _, page = await desk.ask("GET", f"/workflows/{one}/events?after={after}", accept="application/json")
+        if not page:
+            return found
+        found += page
+
+
+async def _idle_sessions(ground: Ground, client: aiohttp.ClientSession, seen: Evidence) -> list[str]:
+    """A session may take one lease period to go."""
+    still = {
+        one for one, view in seen.views.items() if view["status"] in ("blocked", "completed", "failed", "cancelled")
+    }
+    deadline = time.monotonic() + 2 * LEASE_SECONDS
+    while True:
+        running = sorted(still & set(await ground.sessions(client)))
+        if not running or time.monotonic() > deadline:
+            return running
+        await asyncio.sleep(0.3)
+
+
+def _branches(stories: list[Story]) -> list[Branch]:
+    found = []
+    for repository in sorted({s.repository for s in stories if s.intent != "broken"}):
+        path = Path(repository.removeprefix("file://"))
+        for line in _git(path, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads").splitlines():
+            name, commit = line.split()
+            if name == "main":
+                continue
+            files = _git(path, "diff", "--name-only", "main", commit).split()
+            found.append(
+                Branch(
+                    repository=repository,
+                    name=name,
+                    commit=commit,
+                    files={file: _git(path, "show", f"{commit}:{file}") for file in files},
+                    commits=_git(path, "rev-list", "--reverse", f"main..{commit}").split(),
+                )
+            )
+    return found
+
+
+def _git(path: Path, *arguments: str) -> str:
+    command = ["git", "-c", "safe.directory=*", *arguments]
+    return subprocess.run(command, cwd=path, check=True, capture_output=True, text=True).stdout
+
+
+def summary(outcome: Outcome, violations: list[str]) -> str:
+    statuses = Counter(view["status"] for view in outcome.evidence.views.values())
+    hazards = sum(outcome.hazards.values()) + len(outcome.struck)
+    return (
+        f"{len(outcome.evidence.stories)} workflows ({', '.join(f'{n} {s}' for s, n in sorted(statuses.items()))}), "
+        f"{hazards} hazards ({len(outcome.struck)} failpoints), storm {outcome.storm_seconds:.0f} s, "
+        f"settled {outcome.calm_seconds:.1f} s after it, {len(outcome.evidence.readings)} subscriptions, "
+        f"{len(violations)} violations"
+    )
