@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,39 @@ async def test_errors_are_kept_apart_unless_merged(tmp_path: Path) -> None:
     assert (apart.code, apart.output, apart.errors, apart.last_line) == (3, b"out\n", b"err\n", "err")
     merged = await spawn(command, cwd=tmp_path, env=dict(os.environ), timeout=60, merge=True)
     assert (merged.output, merged.errors) == (b"out\nerr\n", b"")
+
+
+TIED = """
+import asyncio, os, pathlib, sys
+from amelia.workspace.spawn import spawn
+asyncio.run(spawn(sys.argv[1:], cwd=pathlib.Path.cwd(), env=dict(os.environ), timeout=300, tied=True))
+"""
+
+
+async def test_what_is_tied_ends_with_a_caller_that_is_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    command = ["/bin/sh", "-c", f"sleep 300 & echo $! $$ > {pids}.new; mv {pids}.new {pids}; wait"]
+    caller = await asyncio.create_subprocess_exec(sys.executable, "-c", TIED, *command, cwd=tmp_path)
+    async with asyncio.timeout(30):
+        while not pids.exists():
+            await asyncio.sleep(0.01)
+        caller.kill()
+        await caller.wait()
+        while any(alive(pid) for pid in pids.read_text().split()):
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_tied_ends_as_it_would_alone(tmp_path: Path) -> None:
+    env = dict(os.environ)
+    command = ["/bin/sh", "-c", "cat; echo err >&2; exit 3"]
+    ended = await spawn(command, cwd=tmp_path, env=env, timeout=60, stdin=b"in", tied=True)
+    assert (ended.code, ended.output, ended.errors) == (3, b"in", b"err\n")
+    killed = await spawn(["/bin/sh", "-c", "kill -9 $$"], cwd=tmp_path, env=env, timeout=60, tied=True)
+    assert killed.code == 137
+    missing = await spawn(["/no/such"], cwd=tmp_path, env=env, timeout=60, tied=True)
+    assert (missing.code, missing.last_line) == (127, "cannot start /no/such: No such file or directory")
+    late = await spawn(["/bin/sh", "-c", "sleep 300"], cwd=tmp_path, env=env, timeout=0.3, tied=True)
+    assert late.timed_out
+    status = ["/bin/sh", "-c", "grep SigIgn /proc/self/status"]
+    ignored = await spawn(status, cwd=tmp_path, env=env, timeout=60, tied=True)
+    assert int(ignored.output.split()[1], 16) & (1 << signal.SIGPIPE - 1) == 0

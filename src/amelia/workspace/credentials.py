@@ -9,7 +9,7 @@ import re
 from ..errors import Refused
 from .address import without_secrets
 
-_HTTPS = re.compile(r"^https://(?:[^/@\s]*@)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(/\S*)$")
+_HTTPS = re.compile(r"^https://(?:[^/@\s\\]*@)?((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)(/\S*)$")
 _PASSWORD = "AMELIA_GIT_PASSWORD"  # noqa: S105 - the variable's name
 _HELPER = (
     '!f() { test "$1" = get || exit 0; '

@@ -122,5 +122,5 @@ def _prerequisites(bundle: bytes) -> tuple[str, ...]:
 
 def _complaint(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("!", "remote:", "fatal:"))]
+    telling = [line for line in lines if line.startswith(("!", "remote:", "fatal:", "error: RPC failed"))]
     return (telling or lines or ["git gave no reason"])[0]
