@@ -208,7 +208,7 @@ def _was_missed(journal: list[Event], event: Event) -> bool:
 
 
 def _statuses(one: str, journal: list[Event], view: dict[str, Any]) -> Iterator[str]:
-    status, ending = "", None
+    status, ending = "", journal[0]
     for event in journal:
         now = _after(status, event)
         if now is None or now == status:
@@ -220,7 +220,7 @@ def _statuses(one: str, journal: list[Event], view: dict[str, Any]) -> Iterator[
         status, ending = now, event
     if view and view["status"] != status:
         yield f"I4: {one}: its events make it {status}, the API says {view['status']}"
-    if status == "failed" and (not view.get("reason") or ending is None or not _names_a_cause(ending)):
+    if status == "failed" and (not view.get("reason") or not _names_a_cause(ending)):
         yield f"I10: {one} failed and no event says why"
 
 
@@ -267,9 +267,9 @@ def _decisions(story: Story, journal: list[Event], view: dict[str, Any]) -> Iter
             yield f"I6: {story.id}: the task {event['task_id']} began before anybody approved"
         if kind == "work_handed_in" and event["plan_sha256"] not in approved:
             yield f"I6: {story.id}: work was handed in of a plan that nobody approved"
-    for block, times in decided.items():
+    for decided_block, times in decided.items():
         if times > 1:
-            yield f"I6: {story.id}: the block {block} was decided {times} times"
+            yield f"I6: {story.id}: the block {decided_block} was decided {times} times"
     if view.get("status") == "completed" and not approved:
         yield f"I6: {story.id} is completed and nobody approved"
     said = dict(story.said)

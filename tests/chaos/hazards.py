@@ -4,7 +4,8 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import aiohttp
 from tests.chaos.ground import LEASE_SECONDS, Ground, send
@@ -33,7 +34,7 @@ def failpoints(seed: int, strikes: int) -> str:
     drawn = random.Random(f"failpoints/{seed}")
     said = []
     for point in POINTS:
-        passes = sorted({drawn.randint(1, 4), *(drawn.randint(5, 40) for _ in range(strikes - 1))})
+        passes = sorted({drawn.randint(1, 9), *(drawn.randint(10, 60) for _ in range(strikes - 1))})
         said += [f"{point}=kill@{count}" for count in passes]
     if strikes > 1:
         said.append("*=kill%0.0005")
@@ -81,7 +82,7 @@ class Hazards:
         await self._ground.weather(self._client, CLEAR)
         await self._ground.faults(self._client, [], 0)
 
-    def _deck(self):  # type: ignore[no-untyped-def]
+    def _deck(self) -> Iterator[str]:
         """Every kind comes before any comes again too often: shuffled decks, one after the other."""
         while True:
             deck = [name for name, weight in _CHANCES.items() for _ in range(max(1, round(weight / 4)))]
@@ -123,12 +124,12 @@ class Hazards:
     async def _change_weather(self) -> str:
         chance = self._random.choice((0.01, 0.05, 0.15))
         kinds = self._random.sample(("drop", "swallow", "double", "lose", "refuse", "partial", "delay", "stall"), k=4)
-        weather = Weather(**{kind: chance / 4 if kind == "stall" else chance for kind in kinds})  # type: ignore[arg-type]
+        weather = Weather(**{kind: chance / 4 if kind == "stall" else chance for kind in kinds})
         await self._ground.weather(self._client, weather)
         return "weather"
 
     async def _spoil_the_stand_in(self) -> str:
-        rules = [
+        rules: list[dict[str, Any]] = [
             {"operation": "invoke", "status": self._random.choice((409, 424, 429, 500, 503)), "probability": 0.1},
             {"operation": "invoke", "drop_after": True, "probability": 0.1},
             {"operation": "invoke", "kill": self._random.choice(("before", "during", "after")), "probability": 0.1},

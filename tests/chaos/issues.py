@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.chaos.evidence import Intent, Story
 
+_USUAL: list[Intent] = ["approve"] * 5
 _IDENTITY = ("-c", "user.name=Chaos", "-c", "user.email=chaos@example.invalid")
 
 
@@ -26,7 +27,7 @@ def make_repositories(root: Path, count: int) -> list[Path]:
 def stories(seed: int, count: int, repositories: list[Path]) -> list[Story]:
     """In every ten of them most are approved; the rest is rejected, cancelled, left waiting or cannot be cloned."""
     drawn = random.Random(f"stories/{seed}")
-    intents: list[Intent] = ["approve"] * 5 + ["auto"] * 2 + ["cancel", "cancel", "reject"]
+    intents: list[Intent] = [*_USUAL, "auto", "auto", "cancel", "cancel", "reject"]
     found = []
     for number in range(count):
         intent = intents[number % 10]

@@ -17,6 +17,7 @@ from tests.chaos.people import Desk, Person, Watcher
 from tests.chaos.recorder import Recorder
 
 Say = Callable[[str], None]
+_RESTING = frozenset({"blocked", "paused", "completed", "failed", "cancelled"})
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,15 +57,13 @@ async def blow(ground: Ground, plan: Plan, told: list[Story], say: Say) -> Outco
         began = time.monotonic()
         room = asyncio.Semaphore(plan.at_once)
         lives = [asyncio.create_task(_in_turn(room, Person(desk, story, plan.seed))) for story in told]
-        striking = asyncio.create_task(
-            hazards.strike(quiet, lambda what: say(f"{time.monotonic() - began:6.1f}  {what}"))
-        )
+        striking = asyncio.create_task(hazards.strike(quiet, lambda what: say(_at(began, what))))
         await _most_done(lives, plan.storm_seconds)
         quiet.set()
         await striking
         await hazards.calm()
         calm = time.monotonic()
-        say(f"{calm - began:6.1f}  calm; {sum(life.done() for life in lives)} of {len(lives)} stories are over")
+        say(_at(began, f"calm; {sum(life.done() for life in lives)} of {len(lives)} stories are over"))
         _, still = await asyncio.wait(lives, timeout=plan.bound_seconds + max(0.0, plan.storm_seconds - calm + began))
         ended = time.monotonic()
         for life in still:
@@ -83,6 +82,10 @@ async def blow(ground: Ground, plan: Plan, told: list[Story], say: Say) -> Outco
             calm_seconds=ended - calm,
             unsettled=[story.id or story.issue for story in told if not story.done],
         )
+
+
+def _at(began: float, what: str) -> str:
+    return f"{time.monotonic() - began:6.1f}  {what}"
 
 
 async def _in_turn(room: asyncio.Semaphore, person: Person) -> None:
@@ -111,7 +114,7 @@ async def _look(ground: Ground, client: aiohttp.ClientSession, desk: Desk, seen:
         seen.listed += [item["id"] for item in page["items"]]
         if not (cursor := page["next"]):
             break
-    seen.waiting = [one for one in await _idle_sessions(ground, client, seen)]
+    seen.waiting = await _idle_sessions(ground, client, seen)
     seen.branches = await asyncio.to_thread(_branches, seen.stories)
 
 
@@ -149,9 +152,7 @@ async def _journal(client: aiohttp.ClientSession, desk: Desk, one: str) -> list[
 
 async def _idle_sessions(ground: Ground, client: aiohttp.ClientSession, seen: Evidence) -> list[str]:
     """A session may take one lease period to go."""
-    still = {
-        one for one, view in seen.views.items() if view["status"] in ("blocked", "completed", "failed", "cancelled")
-    }
+    still = {one for one, view in seen.views.items() if view["status"] in _RESTING}
     deadline = time.monotonic() + 2 * LEASE_SECONDS
     while True:
         running = sorted(still & set(await ground.sessions(client)))
