@@ -229,4 +229,4 @@ async def test_the_server_s_own_refusals_are_not_mistaken_for_its_absence(
     journal: PostgresJournal, database_url: str
 ) -> None:
     with pytest.raises(asyncpg.PostgresError):
-        await journal.page(status="\0", before=None, limit=1)
+        await journal.page(statuses=("\0",), before=None, limit=1)

@@ -80,9 +80,20 @@ class JournalClient:
         answer: Row | None = await self._call("get", lambda: self._journal.get(workflow_id))
         return answer
 
-    async def page(self, *, status: str, before: tuple[datetime, str] | None, limit: int) -> list[Row]:
+    async def page(
+        self,
+        *,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        statuses: Sequence[str] = (),
+        owner: str = "",
+        repository: str = "",
+    ) -> list[Row]:
         answer: list[Row] = await self._call(
-            "page", lambda: self._journal.page(status=status, before=before, limit=limit)
+            "page",
+            lambda: self._journal.page(
+                before=before, limit=limit, statuses=statuses, owner=owner, repository=repository
+            ),
         )
         return answer
 

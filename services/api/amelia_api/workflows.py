@@ -70,7 +70,7 @@ class Workflows(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=_MOST)] = 50,
         after: Annotated[str, QueryParameter(name="cursor", required=False)] = "",
     ) -> WorkflowPage:
-        rows = await journal.page(status=status, before=read_cursor(after), limit=limit + 1)
+        rows = await journal.page(statuses=[status] if status else [], before=read_cursor(after), limit=limit + 1)
         shown = rows[:limit]
         following = cursor(shown[-1]) if len(rows) > limit else ""
         return WorkflowPage(items=tuple(map(workflow_view, shown)), next=following)

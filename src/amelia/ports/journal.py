@@ -9,8 +9,11 @@ import msgspec
 from ..contract.commands import AnyCommand
 from ..domain.effects import Arrived, Reading
 from ..domain.workflow import Workflow
+from ..errors import Refused
 
-Destination = Literal["commands", "bus"]
+Destination = Literal["commands", "bus", "events", "ci"]
+Source = Literal["commands", "events", "ci"]
+"""A queue that can be read; what its consumer gave up is sent there again when somebody asks for it."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,28 +64,74 @@ class FleetPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """An outbox row that is due. ``publishes`` is how often it has been sent before."""
+    """An outbox row that is due. ``publishes`` is how often it has been sent before. ``once``: settled when it is sent,
+    where others are by their outcome."""
 
     id: str
     destination: Destination
     workflow_id: str
     body: str
     publishes: int
+    once: bool = False
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):
-    """``repeated`` when this command had been executed before; then ``row`` is what it is now."""
+    """``repeated`` when this command had been executed before; then ``row`` is what it is now and ``answer`` what it
+    was when the command was first answered: a ``WorkflowView`` as JSON whose issue has an empty body."""
 
     row: Row
     repeated: bool = False
+    answer: str = ""
 
 
 class Overdue(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sweeper has to look at, by workflow id."""
+    """What the sweeper has to look at, by workflow id. ``stalled`` show life and do nothing."""
 
     leases: tuple[str, ...] = ()
     wakes: tuple[str, ...] = ()
     gaps: tuple[str, ...] = ()
+    stalled: tuple[str, ...] = ()
+
+
+class MonthlySpending(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one owner's workflows together, in the month that the database's clock shows (UTC)."""
+
+    microdollars: int = 0
+    tokens: int = 0
+
+
+DeadLetterState = Literal["waiting", "redriven", "discarded"]
+
+
+class Burial(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that a consumer of ``source`` gave up, and why. ``queue_id`` is the queue's name for it."""
+
+    source: Source
+    queue_id: str
+    body: str
+    cause: str
+    receives: int = 1
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """``id`` is the same whenever the same body is given up again; then ``receives`` are added. ``message_id``, ``type``
+    and ``workflow_id`` are what the body says, as far as it can be read. ``body`` is empty in lists; when it is not
+    ``intact``, characters that cannot be kept are escaped in it, and it cannot be redriven. ``decided_by`` is who
+    redrove or discarded it last."""
+
+    id: str
+    source: Source
+    message_id: str
+    workflow_id: str
+    type: str
+    cause: str
+    receives: int
+    body: str
+    intact: bool
+    first_at: datetime
+    last_at: datetime
+    state: DeadLetterState
+    decided_by: str = ""
 
 
 class Journal(Protocol):
@@ -105,8 +154,16 @@ class Journal(Protocol):
 
     async def get(self, workflow_id: str) -> Row | None: ...
 
-    async def page(self, *, status: str, before: tuple[datetime, str] | None, limit: int) -> list[Row]:
-        """Newest first, strictly before the given (created_at, id)."""
+    async def page(
+        self,
+        *,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        statuses: Sequence[str] = (),
+        owner: str = "",
+        repository: str = "",
+    ) -> list[Row]:
+        """Newest first, strictly before the given (created_at, id); those of any status when none is named."""
         ...
 
     async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
@@ -121,31 +178,72 @@ class Journal(Protocol):
         """
         ...
 
-    async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
-        """Claims outbox rows that are due, counting a publish; they are due again after ``resend_seconds``."""
+    async def due(self, limit: int, resend_seconds: float, destination: Destination | None = None) -> list[Outgoing]:
+        """Claims outbox rows that are due, counting a publish; they are due again after ``resend_seconds``, twice as
+        long with each publish, up to 16 times, give or take a quarter. What was never sent comes first, and what is
+        sent again takes a quarter of the rows at most while there is more of that."""
+        ...
+
+    async def unsent(self, ids: Sequence[str], after_seconds: float) -> None:
+        """Takes back a claim that came to nothing: due again after ``after_seconds``, and the publish not counted."""
         ...
 
     async def settle(self, ids: Sequence[str]) -> None: ...
 
-    async def overdue(self, *, gap_seconds: float, limit: int) -> Overdue:
+    async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
         """Leases that ran out before the router was last known to have read everything, waits that are over,
-        and gaps open for longer than ``gap_seconds``."""
+        gaps open for longer than ``gap_seconds``, and attempts of which nothing was admitted for ``progress_seconds``
+        (0: however long)."""
         ...
 
     async def close_gap(self, workflow_id: str) -> Row | None:
         """Declares missing progress missing and admits what waited for it; still ``behind`` when a fact is missing."""
         ...
 
-    async def expire(self, workflow_ids: Sequence[str], max_attempts: int) -> list[Row]:
-        """Takes attempts whose lease ran out for lost; returns the workflows that have none open now."""
+    async def expire(self, workflow_ids: Sequence[str], max_attempts: int, progress_seconds: float = 0) -> list[Row]:
+        """Takes attempts for lost whose lease ran out, or of which nothing was admitted for ``progress_seconds`` (0:
+        however long); returns the workflows that have none open now."""
         ...
+
+    async def renew(self, workflow_id: str, epoch: int) -> bool:
+        """Extends the lease of the attempt, whose session said that it works; false when it is not the open one."""
+        ...
+
+    async def month(self, team: str, owner: str) -> MonthlySpending: ...
 
     async def wake(self, workflow_ids: Sequence[str]) -> None:
         """Orders the dispatcher to look again at parked workflows whose time has come."""
         ...
 
-    async def drained(self, consumer: str, seconds_ago: float = 0) -> None:
-        """The consumer says that it has taken everything that was there ``seconds_ago``."""
+    async def drained(self, consumer: str, seconds_ago: float = 0, instance: str = "") -> None:
+        """One instance of the consumer says that it has taken everything that was there ``seconds_ago``. Of several,
+        the last to have done so counts, while it is heard: for 15 seconds after its last word."""
+        ...
+
+    async def leave(self, consumer: str, instance: str) -> None:
+        """The instance has settled all it had, and ends."""
+        ...
+
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        """Keeps what consumers gave up. The same again is the same dead letter, and waits again. The outbox row of a
+        command goes with it, or it would be sent for ever."""
+        ...
+
+    async def dead_letters(
+        self, *, state: DeadLetterState | Literal[""] = "", before: tuple[datetime, str] | None = None, limit: int
+    ) -> list[DeadLetter]:
+        """Newest first, strictly before the given (last_at, id), without their bodies."""
+        ...
+
+    async def dead_letter(self, id: str) -> DeadLetter | None: ...
+
+    async def redrive(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
+        """Puts each that waits into the outbox for its queue, its body as it was; for each id the dead letter as it is
+        then, or ``NotFound``, or ``Conflict`` when it does not wait or cannot be sent."""
+        ...
+
+    async def discard(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
+        """Gives each that waits up for good; answers as ``redrive`` does."""
         ...
 
     def exclusively(self, name: str, *, wait: bool = True) -> "AsyncContext": ...
@@ -155,7 +253,7 @@ class Journal(Protocol):
         ...
 
     def outbox_wakes(self) -> AsyncIterator[dict[str, int]]:
-        """Something was put into the outbox."""
+        """Something was put into the outbox, for the destinations that are the keys; none named: look at all."""
         ...
 
     async def close(self) -> None: ...

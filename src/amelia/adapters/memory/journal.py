@@ -66,9 +66,23 @@ class MemoryJournal:
         record = self._tables.workflows.get(workflow_id)
         return record.row if record else None
 
-    async def page(self, *, status: str, before: tuple[datetime, str] | None, limit: int) -> list[Row]:
+    async def page(
+        self,
+        *,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        statuses: Sequence[str] = (),
+        owner: str = "",
+        repository: str = "",
+    ) -> list[Row]:
         rows = (record.row for record in self._tables.workflows.values())
-        found = [row for row in rows if status in ("", row.workflow.status)]
+        found = [
+            row
+            for row in rows
+            if (not statuses or row.workflow.status in statuses)
+            and owner in ("", row.workflow.owner)
+            and repository in ("", row.workflow.repository)
+        ]
         if before is not None:
             found = [row for row in found if (row.created_at, row.workflow.id) < before]
         return sorted(found, key=lambda row: (row.created_at, row.workflow.id), reverse=True)[:limit]

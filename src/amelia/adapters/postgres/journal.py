@@ -152,10 +152,21 @@ class PostgresJournal:
             record = await pool_of(self._engine).fetchrow(_GET, workflow_id)
         return None if record is None else _row(dict(record))
 
-    async def page(self, *, status: str, before: tuple[datetime, str] | None, limit: int) -> list[Row]:
+    async def page(
+        self,
+        *,
+        before: tuple[datetime, str] | None,
+        limit: int,
+        statuses: Sequence[str] = (),
+        owner: str = "",
+        repository: str = "",
+    ) -> list[Row]:
         query = WorkflowRow.select(*(getattr(WorkflowRow, name) for name in _ROW))
-        if status:
-            query = query.where(WorkflowRow.status == status)
+        if statuses:
+            query = query.where(WorkflowRow.status.is_in(list(statuses)))
+        for column, wanted in ((WorkflowRow.owner, owner), (WorkflowRow.repository, repository)):
+            if wanted:
+                query = query.where(column == wanted)
         if before is not None:
             moment, last_id = before
             older = WorkflowRow.created_at < moment
