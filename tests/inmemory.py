@@ -7,7 +7,8 @@ from itertools import count
 import msgspec
 
 from amelia.contract.invocation import Accepted, Invocation
-from amelia.errors import AmeliaError
+from amelia.errors import AmeliaError, Refused
+from amelia.ports.forge import PullRequest
 from amelia.ports.queues import Announcement, Message, Sending
 
 
@@ -149,3 +150,21 @@ class MemoryRuntimes:
             raise self.stop_fails
         self.stopped.append(session_id)
         return True
+
+
+class NoForge:
+    """Implements ``ports.forge.Forge`` and ``Credentials`` where there is neither."""
+
+    def serves(self, repository: str) -> bool:
+        return False
+
+    async def open_pull_request(
+        self, repository: str, *, branch: str, base: str, title: str, body: str, draft: bool, workflow_id: str
+    ) -> PullRequest:
+        raise Refused(f"no forge serves {repository}")
+
+    async def write(self, repository: str) -> str:
+        return ""
+
+    async def read(self, repository: str) -> str:
+        return ""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import get_type_hints
 
 import msgspec
@@ -14,7 +15,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``max_receives`` is after how many failures a consumer gives a message up, with its reason; ``redrive_receives`` is
     the queue's own limit, far above, because receives while the world is away are nobody's failure. An empty endpoint
-    means AWS itself. Queue names end in ``.fifo`` where the queue is FIFO.
+    means AWS itself. Queue names end in ``.fifo`` where the queue is FIFO. ``delivery_patience_seconds``: a delivery
+    that stays impossible for so long becomes a pause. Work is delivered to GitHub by a token that writes
+    (``github_token_file``; another that reads is for clones), or by an App with its id and private key;
+    ``github_web_url`` is where the addresses of its repositories begin, derived when empty.
     """
 
     database_url: str = ""
@@ -52,6 +56,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redrive_receives: int = 1000
     claim_check_bytes: int = 32_768
 
+    delivery_patience_seconds: float = 900
+    github_api_url: str = "https://api.github.com"
+    github_web_url: str = ""
+    github_token_file: str = ""
+    github_read_token_file: str = ""
+    github_app_id: str = ""
+    github_private_key_file: str = ""
+
     allow_file_repositories: bool = True
     log_level: str = "INFO"
 
@@ -64,6 +76,16 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if variable in environ:
             values[name] = _parse(variable, environ[variable], kind)
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def read_secret(path: str) -> str:
+    """What a file holds; "" when none is named. Raises ``Refused`` when it cannot be read."""
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"the secret in {path} cannot be read ({type(error).__name__}); name a file that can") from error
 
 
 def _parse(variable: str, text: str, kind: type) -> object:

@@ -1,9 +1,10 @@
 """A dispatcher on a real journal; everything else around it is in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,6 +14,7 @@ from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.consumer import Consumer
 from amelia.contract import commands as c
 from amelia.domain.workflow import Workflow
+from amelia.ports.forge import PullRequest
 from amelia.settings import Settings
 from amelia_dispatcher import attempt
 from amelia_dispatcher.attempt import Attempts
@@ -22,22 +24,52 @@ from amelia_dispatcher.relay import Relay
 from amelia_dispatcher.sweep import Sweeper
 
 from ..conftest import Opener
-from ..inmemory import FixedKeys, MemoryBus, MemoryQueue, MemoryRuntimes
+from ..inmemory import FixedKeys, MemoryBus, MemoryQueue, MemoryRuntimes, NoForge
 from ..samples import eventually, start, the
 
 
 class Pushes:
-    """A repository that notes what is pushed to it."""
+    """A repository that notes what is pushed to it, and what is taken back."""
 
     def __init__(self) -> None:
         self.pushed: list[tuple[str, str]] = []
+        self.withdrawn: list[tuple[str, str]] = []
         self.fails: Exception | None = None
+        self.pushing: Callable[[], Awaitable[None]] | None = None
 
-    async def __call__(self, *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str) -> object:
+    async def push(
+        self, *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str, token: str
+    ) -> None:
         if self.fails is not None:
             raise self.fails
         self.pushed.append((branch, commit))
-        return None
+        if self.pushing is not None:
+            await self.pushing()
+
+    async def withdraw(self, *, repository: str, branch: str, commit: str, workflow_id: str, token: str) -> bool:
+        self.withdrawn.append((branch, commit))
+        return True
+
+
+class Requests(NoForge):
+    """A forge that notes what is proposed; one request a branch."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, dict[str, Any]] = {}
+        self.asked = 0
+        self.fails: Exception | None = None
+        self.serving = False
+
+    def serves(self, repository: str) -> bool:
+        return self.serving
+
+    async def open_pull_request(self, repository: str, *, branch: str, **told: Any) -> PullRequest:
+        self.asked += 1
+        adopted = branch in self.there
+        self.there.setdefault(branch, told)
+        if self.fails is not None:
+            raise self.fails
+        return PullRequest(url=f"https://forge/{branch}", number=7, draft=told["draft"], adopted=adopted)
 
 
 class World:
@@ -48,7 +80,15 @@ class World:
         self.queue, self.bus, self.runtimes, self.pushes = MemoryQueue(), MemoryBus(), MemoryRuntimes(), Pushes()
         self.settings = Settings(resend_seconds=0.1, sweep_seconds=0.1, gap_seconds=0, max_attempts=3)
         self.attempts = Attempts(journal, self.runtimes, FixedKeys(b"master"), self.settings)
-        deliveries = Deliveries(journal, objects, self.pushes)
+        self.forge = Requests()
+        deliveries = Deliveries(
+            journal,
+            objects,
+            self.pushes,
+            self.forge,
+            self.forge,
+            patience_seconds=self.settings.delivery_patience_seconds,
+        )
         self.dispatcher = Dispatcher(journal, self.runtimes, self.attempts, deliveries)
         self.relay = Relay(journal, self.queue, self.bus, resend_seconds=self.settings.resend_seconds)
         self.sweeper = Sweeper(journal, self.attempts, self.settings)

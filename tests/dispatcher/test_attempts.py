@@ -177,7 +177,7 @@ async def test_an_approval_while_the_stop_is_under_way_wakes_the_session_after_i
 async def test_a_stop_that_comes_after_the_approval_stops_nothing(world: World) -> None:
     workflow_id, _ = await to_the_gate(world)
     orders = await world.sql("SELECT body FROM outbox WHERE destination = 'commands' AND publishes = 0")
-    [resume] = [row for row in orders if '"resume_workflow"' in row["body"]]
+    [resume] = [row for row in orders if '"attend_workflow"' in row["body"]]
     stop = codec.decode_command(resume["body"])
     approve = order(c.ApproveWorkflow, workflow_id)
     await world.journal.execute(approve)

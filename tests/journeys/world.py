@@ -25,15 +25,15 @@ from amelia.contract.workflow import Issue
 from amelia.domain.workflow import Workflow
 from amelia.errors import Unavailable
 from amelia.settings import Settings
-from amelia.workspace.deliver import deliver
 from amelia_dispatcher.attempt import Attempts
 from amelia_dispatcher.deliver import Deliveries
 from amelia_dispatcher.dispatch import Dispatcher
+from amelia_dispatcher.pushing import GitRemote
 from amelia_dispatcher.relay import Relay
 from amelia_dispatcher.sweep import Sweeper
 from amelia_router.route import Router
 
-from ..inmemory import FixedKeys
+from ..inmemory import FixedKeys, NoForge
 from .carriers import Faults, FaultyBus, FaultyQueue
 from .machines import Machines
 from .orphans import Watch
@@ -117,7 +117,9 @@ class Fleet:
     def start_dispatcher(self) -> None:
         journal = self._dispatchers_journal
         attempts = Attempts(journal, self.machines, _KEYS, self.settings)
-        deliveries = Deliveries(journal, FolderObjects(self.folder / "objects"), deliver)
+        deliveries = Deliveries(
+            journal, FolderObjects(self.folder / "objects"), GitRemote(), NoForge(), NoForge(), patience_seconds=900
+        )
         self._dispatcher = Dispatcher(journal, self.machines, attempts, deliveries)
         consumer = Consumer(self.commands, self._dispatcher.handle, in_flight=4, max_receives=3)
         relay = Relay(journal, self.commands, self.said, resend_seconds=self.settings.resend_seconds)

@@ -9,15 +9,16 @@ from amelia.adapters.aws.objects import S3Objects
 from amelia.adapters.aws.queue import SqsQueue
 from amelia.adapters.aws.runtimes import AgentCoreRuntimes
 from amelia.adapters.aws.session import open_client
+from amelia.adapters.github.connection import Access, open_github
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.consumer import Consumer
 from amelia.lifecycle import until_available
-from amelia.settings import Settings
-from amelia.workspace.deliver import deliver
+from amelia.settings import Settings, read_secret
 
 from .attempt import Attempts
 from .deliver import Deliveries
 from .dispatch import Dispatcher
+from .pushing import GitRemote
 from .relay import Relay
 from .sweep import Sweeper
 
@@ -39,7 +40,23 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         runtimes = AgentCoreRuntimes(agentcore, settings.runtime_arn)
         attempts = Attempts(journal, runtimes, MasterKeys(secrets, settings.master_secret), settings)
-        deliveries = Deliveries(journal, S3Objects(s3, settings.bucket), deliver)
+        access = Access(
+            token=read_secret(settings.github_token_file),
+            read_token=read_secret(settings.github_read_token_file),
+            app_id=settings.github_app_id,
+            private_key=read_secret(settings.github_private_key_file),
+        )
+        github = await stack.enter_async_context(
+            open_github(access, api=settings.github_api_url, web=settings.github_web_url)
+        )
+        deliveries = Deliveries(
+            journal,
+            S3Objects(s3, settings.bucket),
+            GitRemote(),
+            github.forge,
+            github.credentials,
+            patience_seconds=settings.delivery_patience_seconds,
+        )
         dispatcher = Dispatcher(journal, runtimes, attempts, deliveries)
         stack.push_async_callback(dispatcher.drain)
         consumer = Consumer(

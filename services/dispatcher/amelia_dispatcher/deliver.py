@@ -1,8 +1,9 @@
-"""Delivery: the handed-in work to a branch of the repository. The runtime has no credential to do it."""
+"""Delivery: the handed-in work to a branch of the repository, and a pull request. The runtime has no credential to."""
 
 import asyncio
 import logging
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
@@ -11,33 +12,43 @@ from amelia.domain.workflow import HandedIn, Workflow
 from amelia.errors import Malformed, Refused, Unavailable
 from amelia.failpoints import reach
 from amelia.ports.agents import ObjectStore
+from amelia.ports.forge import Credentials, Forge
 from amelia.ports.journal import Journal
+
+from .proposing import propose
+from .pushing import Remote
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 
 
-class Push(Protocol):
-    """To a repository, as somebody who may write to it (``amelia.workspace.deliver``)."""
-
-    async def __call__(self, *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str) -> object:
-        """Makes the branch point at the commit; adopts it when it already does. Raises ``Refused`` when the branch
-        is somebody else's or the repository does not take it, ``Unavailable`` when it is away."""
-        ...
-
-
 class Deliveries:
-    def __init__(self, journal: Journal, objects: ObjectStore, push: Push) -> None:
+    """``patience_seconds``: after so long without success a delivery becomes a pause, which a person ends."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        objects: ObjectStore,
+        remote: Remote,
+        forge: Forge,
+        credentials: Credentials,
+        *,
+        patience_seconds: float,
+    ) -> None:
         self._journal = journal
         self._objects = objects
-        self._push = push
+        self._remote = remote
+        self._forge = forge
+        self._credentials = credentials
+        self._patience_seconds = patience_seconds
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def deliver(self, workflow_id: str, command_id: str) -> None:
         """Idempotent: a repeat looks at the remote and adopts what is there; one beside another is left to it.
 
-        Raises ``Unavailable``.
+        Whoever holds the lock of a delivery decides whether there is one: a cancel takes it first. Raises
+        ``Unavailable``.
         """
         async with self._turns, self._journal.exclusively(f"delivery/{workflow_id}", wait=False) as mine:
             if not mine:
@@ -46,40 +57,116 @@ class Deliveries:
             if row is None or not _to_deliver(row.workflow) or row.workflow.handed_in is None:
                 await self._journal.settle([command_id])
                 return
-            work = row.workflow.handed_in
             try:
-                await self._bring(row.workflow, work)
+                await self._deliver(row.workflow, row.workflow.handed_in, command_id)
             except (Refused, Malformed) as error:
                 await self._record(workflow_id, _refused(row.workflow, command_id, str(error), final=True), command_id)
             except Unavailable as error:
-                await self._say(row.workflow, command_id, str(error))
+                await self._wait(row.workflow, command_id, str(error))
                 raise
-            else:
-                await self._record(workflow_id, _pushed(row.workflow, work), command_id)
 
-    async def _bring(self, w: Workflow, work: HandedIn) -> None:
+    async def take_back(self, w: Workflow) -> None:
+        """What a delivery may have pushed before it died, of a workflow that was cancelled then. Raises
+        ``Unavailable``."""
+        if w.status != "cancelled" or not w.delivering_since or w.commit or w.handed_in is None:
+            return
+        async with self._turns, self._journal.exclusively(f"delivery/{w.id}"):
+            row = await self._journal.get(w.id)
+            if row is None or row.workflow.status != "cancelled":
+                return
+            try:
+                await self._withdraw(row.workflow, w.handed_in)
+            except Refused as error:
+                log.error("%s was cancelled, and its branch %s may be there: %s", w.id, w.branch, error)
+
+    async def _deliver(self, w: Workflow, work: HandedIn, command_id: str) -> None:
         if w.decision is None or w.decision.kind != "approved" or w.decision.plan_sha256 != work.plan_sha256:
             raise Refused(f"the work of {w.id} is not of the plan that was approved; retry the workflow to plan again")
+        if not w.delivering_since and not await self._record(w.id, _started(w, work)):
+            return
+        reach("delivery_started")
         bundle = await self._objects.get(work.bundle)
-        await self._push(repository=w.repository, bundle=bundle, branch=w.branch, commit=work.commit, workflow_id=w.id)
+        token = await self._credentials.write(w.repository)
+        await self._remote.push(
+            repository=w.repository,
+            bundle=bundle,
+            branch=w.branch,
+            commit=work.commit,
+            workflow_id=w.id,
+            token=token,
+        )
         reach("pushed")
         log.info("%s: %s is at %s", w.id, w.branch, work.commit)
+        proposes = self._forge.serves(w.repository)
+        if not await self._record(w.id, _pushed(w, work, proposes=proposes), "" if proposes else command_id):
+            await self._withdraw(w, work)
+            return
+        if proposes:
+            opened = await propose(self._journal, self._objects, self._forge, w)
+            reach("pull_request_opened")
+            if not await self._record(w.id, opened, command_id):
+                await self._withdraw(w, work)
 
-    async def _say(self, w: Workflow, command_id: str, cause: str) -> None:
-        """Why it waits, once a cause; the command stays unsettled and is sent again."""
+    async def _withdraw(self, w: Workflow, work: HandedIn) -> None:
+        """The workflow ended while its branch was on its way: the branch goes, and with it a pull request."""
+        token = await self._credentials.write(w.repository)
+        gone = await self._remote.withdraw(
+            repository=w.repository, branch=w.branch, commit=work.commit, workflow_id=w.id, token=token
+        )
+        if gone:
+            log.warning("%s ended while it was delivered; the branch %s is taken back", w.id, w.branch)
+
+    async def _wait(self, w: Workflow, command_id: str, cause: str) -> None:
+        """Says why it waits, once a cause; the command stays unsettled and is sent again. In the end it pauses."""
         said = _refused(w, command_id, cause, final=False)
-        await self._journal.record(w.id, lambda now, _: (said,) if _to_deliver(now) and now.reason != cause else ())
 
-    async def _record(self, workflow_id: str, event: Event, command_id: str) -> None:
-        """Only while the workflow still waits for its delivery."""
-        await self._journal.record(workflow_id, lambda w, _: (event,) if _to_deliver(w) else (), settles=[command_id])
+        def reading(now_w: Workflow, now: str) -> tuple[Event, ...]:
+            if not _to_deliver(now_w):
+                return ()
+            if _seconds(now_w.delivering_since, now) > self._patience_seconds:
+                return (_paused(now_w, cause),)
+            return (said,) if now_w.reason != cause else ()
+
+        await self._journal.record(w.id, reading)
+
+    async def _record(self, workflow_id: str, event: Event, command_id: str = "") -> bool:
+        """Only while the workflow still is to be delivered; whether it was."""
+        return await _recorded(self._journal, workflow_id, _to_deliver, event, [command_id] if command_id else [])
+
+
+async def _recorded(
+    journal: Journal, workflow_id: str, still: Callable[[Workflow], bool], event: Event, settles: Sequence[str]
+) -> bool:
+    recorded = [False]
+
+    def reading(w: Workflow, _: str) -> tuple[Event, ...]:
+        recorded[0] = still(w)
+        return (event,) if recorded[0] else ()
+
+    await journal.record(workflow_id, reading, settles=settles)
+    return recorded[0]
 
 
 def _to_deliver(w: Workflow) -> bool:
     return w.status == "in_progress" and w.phase == "delivering"
 
 
-def _pushed(w: Workflow, work: HandedIn) -> e.BranchPushed:
+def _seconds(since: str, now: str) -> float:
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(since)).total_seconds() if since else 0.0
+
+
+def _started(w: Workflow, work: HandedIn) -> e.DeliveryStarted:
+    return e.DeliveryStarted(
+        id=derive_id(w.id, f"delivery/{work.commit}/{w.sequence}"),
+        workflow_id=w.id,
+        correlation_id=w.correlation_id,
+        branch=w.branch,
+        commit=work.commit,
+        repository=w.repository,
+    )
+
+
+def _pushed(w: Workflow, work: HandedIn, *, proposes: bool) -> e.BranchPushed:
     return e.BranchPushed(
         id=derive_id(w.id, f"pushed/{work.commit}"),
         workflow_id=w.id,
@@ -87,6 +174,18 @@ def _pushed(w: Workflow, work: HandedIn) -> e.BranchPushed:
         branch=w.branch,
         commit=work.commit,
         repository=w.repository,
+        pull_request=proposes,
+    )
+
+
+def _paused(w: Workflow, cause: str) -> e.WorkflowPaused:
+    return e.WorkflowPaused(
+        id=derive_id(w.id, f"undelivered/{w.delivering_since}"),
+        workflow_id=w.id,
+        correlation_id=w.correlation_id,
+        kind="delivery",
+        paused_by="the control plane",
+        reason=f"its work could not be delivered: {cause}",
     )
 
 

@@ -90,5 +90,6 @@ class Dispatcher:
             await self._deliveries.deliver(w.id, command.id)
             await sessions.stop(self._journal, self._runtimes, w.id)
         else:
+            await self._deliveries.take_back(w)
             await sessions.stop(self._journal, self._runtimes, w.id)
             await self._journal.settle([command.id])

@@ -69,7 +69,7 @@ def _command(kind: type[M], **fields: Any) -> M:
     return kind(**{**shared, "correlation_id": COMMAND_ID, **fields})
 
 
-def _event(kind: type[M], second: int, **fields: Any) -> M:
+def _event(kind: type[M], second: int, /, **fields: Any) -> M:
     shared = {"id": derive_id(WORKFLOW, f"example/{tag_of(kind)}"), "workflow_id": WORKFLOW}
     times = {"timestamp": f"2027-01-15T09:30:{second:02}.000Z", "correlation_id": COMMAND_ID}
     return kind(**{**shared, **times, **fields})
