@@ -19,6 +19,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     that stays impossible for so long becomes a pause. Work is delivered to GitHub by a token that writes
     (``github_token_file``; another that reads is for clones), or by an App with its id and private key;
     ``github_web_url`` is where the addresses of its repositories begin, derived when empty.
+
+    ``max_in_progress`` is how many workflows have a place at once in the fleet, and ``max_in_progress_per_user`` and
+    ``max_in_progress_per_repository`` how many of them one user or one repository (0: as many as the fleet);
+    ``session_starts_per_second`` is what the account of AWS allows. ``monthly_budget_dollars`` and
+    ``monthly_budget_tokens`` bound what one user spends in a calendar month (UTC; 0: no bound); where they do,
+    ``workflow_budget_dollars`` is set aside for a workflow that names no budget (0: all that is left). A repository
+    whose clone failed ``quarantine_failures`` times within ``quarantine_minutes`` waits until that is past (0 failures:
+    never). An attempt that says nothing new for ``progress_seconds`` is taken over even though it lives;
+    ``session_seconds`` is the platform's longest life of a session. ``approval_policy_file`` is the YAML with the rules
+    that ``auto_approve`` selects. ``ci_teams`` says which sender of CI's queue is which team, as in
+    ``AROAEXAMPLE=blue,AIDAEXAMPLE=red``; ``*=blue`` is everybody, for a laptop.
     """
 
     database_url: str = ""
@@ -30,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     commands_dead_queue: str = "amelia-commands-dead.fifo"
     events_queue: str = "amelia-events"
     events_dead_queue: str = "amelia-events-dead"
+    ci_queue: str = "amelia-ci"
+    ci_dead_queue: str = "amelia-ci-dead"
     event_bus: str = "amelia"
     event_source: str = "amelia.runtime"
     control_source: str = "amelia.control"
@@ -55,6 +68,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_receives: int = 3
     redrive_receives: int = 1000
     claim_check_bytes: int = 32_768
+
+    max_in_progress: int = 50
+    max_in_progress_per_user: int = 0
+    max_in_progress_per_repository: int = 0
+    session_starts_per_second: float = 25
+    monthly_budget_dollars: float = 0
+    monthly_budget_tokens: int = 0
+    workflow_budget_dollars: float = 0
+    quarantine_failures: int = 3
+    quarantine_minutes: float = 10
+    progress_seconds: float = 900
+    session_seconds: int = 28_800
+    approval_policy_file: str = ""
+    ci_teams: str = ""
 
     delivery_patience_seconds: float = 900
     github_api_url: str = "https://api.github.com"
