@@ -5,8 +5,9 @@ Numbering, checkpoints and what is announced again are the orchestrator's own fu
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -15,11 +16,11 @@ from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.invocation import Invocation
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
-from amelia.contract.workflow import Money
+from amelia.contract.workflow import Budget, Money
 from amelia.errors import Unavailable
 from amelia.orchestrator.facts import above, fact_id, record
 from amelia.orchestrator.job import Ended
-from amelia.orchestrator.state import State, Step, Work, beginning, work_of
+from amelia.orchestrator.state import State
 from amelia.ports.agents import Announcer
 
 from .ledger import more
@@ -72,123 +73,174 @@ class Carrier:
         raise AssertionError
 
 
+class Sheet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the checkpoint holds of the work. ``step`` comes next; ``revised`` counts plans that were sent back."""
+
+    step: str = "open"
+    back_to: str = ""
+    plan: Plan | None = None
+    plan_sha256: str = ""
+    block_id: str = ""
+    revised: int = 0
+    retries: int = 0
+    done: tuple[str, ...] = ()
+    round: int = 1
+    applied: tuple[str, ...] = ()
+    spent: Money = Money()
+    spent_in: int = 0
+    result: Literal["", "success", "failed"] = ""
+    cause: str = ""
+
+
+_sheet = msgspec.json.Decoder(Sheet).decode
+Said = tuple[Event, ...]
+
+
 class Run:
+    """One go at a workflow, from its newest checkpoint to where it can go no further."""
+
     def __init__(self, world: "World", machine: "Machine", asked: Invocation, announcer: Announcer) -> None:
         self._world, self._machine, self._asked, self._announcer = world, machine, asked, announcer
+        self._id = asked.workflow_id
         self._script = world.scripts[asked.workflow_id]
         self._announced = asked.highest_fact
+        self._objects = world.objects_for(machine)
 
     async def to_the_end(self) -> Ended:
-        state = await self._adopt()
+        state = await self._memory(lambda: self._world.memory.adopt(self._thread, self._asked.epoch))
         await self._announce(state)
-        steps: dict[Step, Callable[[State, Work], Awaitable[State]]] = {
-            "open": self._open,
-            "plan": self._plan,
-            "develop": self._develop,
-            "review": self._review,
-            "finish": self._finish,
-        }
         while True:
-            work = work_of(state)
-            if work.step == "end":
-                return Ended(state="finished", last_fact=state["last_fact"], result=work.result, cause=work.cause)
-            if work.step == "gate":
-                decided = self._gate(state, work)
-                if decided is None:
-                    return Ended(state="blocked", last_fact=state["last_fact"])
-                state = decided
-            else:
-                state = await steps[work.step](state, work)
-            await self._keep(state)
+            sheet = self._again(_sheet(state["work"]))
+            if sheet.step == "end":
+                return Ended(state="finished", last_fact=state["last_fact"], result=sheet.result, cause=sheet.cause)
+            stepped = await self._step(state, sheet)
+            if stepped is None:
+                return Ended(state="blocked", last_fact=state["last_fact"])
+            following, said = stepped
+            state = record(state, following, said, self._asked.highest_fact)  # type: ignore[arg-type]
+            await self._memory(partial(self._world.memory.keep, self._thread, self._asked.epoch, state))
             await self._announce(state)
+            if any(isinstance(event, e.BudgetReached) for event in said):
+                return Ended(state="blocked", last_fact=state["last_fact"])
 
-    async def _open(self, state: State, work: Work) -> State:
-        await self._turn("", 0)
-        started = e.WorkflowStarted(id="", workflow_id=self._id, base_commit="b" * 40)
-        said = (started, e.AgentStarted(id="", workflow_id=self._id, agent="architect"))
-        return self._onward(state, replace(work, base_commit="b" * 40), "plan", said)
+    def _again(self, sheet: Sheet) -> Sheet:
+        """A failure that somebody wants tried again goes back to where it failed."""
+        if sheet.retries >= self._asked.retries:
+            return sheet
+        back = sheet.back_to if sheet.step == "end" and sheet.result == "failed" else ""
+        again = replace(sheet, retries=self._asked.retries)
+        return replace(again, step=back, back_to="", result="", cause="") if back else again
 
-    async def _plan(self, state: State, work: Work) -> State:
-        work = await self._turns(work, "plan")
-        proposed = planned(self._id, self._script)
-        said: tuple[Event, ...] = (e.AgentCompleted(id="", workflow_id=self._id, agent="architect"), self._used(work))
-        number = max(state["last_fact"], self._asked.highest_fact) + len(said) + 1
+    async def _step(self, state: State, sheet: Sheet) -> tuple[Sheet, Said] | None:
+        """What a step came to and what it says; None when it waits."""
+        match sheet.step:
+            case "gate":
+                return self._gate(sheet)
+            case "finish":
+                return await self._finish(sheet)
+        if self._asked.left.used_up:
+            return sheet, (e.BudgetReached(id="", workflow_id=self._id, budget=Budget(), spent=sheet.spent),)
+        heard, read = self._read(sheet)
+        match sheet.step:
+            case "open":
+                await self._turn("", 0)
+                started = e.WorkflowStarted(id="", workflow_id=self._id, base_commit="b" * 40)
+                said: Said = (started, e.AgentStarted(id="", workflow_id=self._id, agent="architect"))
+                after = replace(heard, step="plan")
+            case "plan":
+                after, said = await self._plan(state, heard, len(read))
+            case "review":
+                after, said = await self._review(heard)
+            case task:
+                after, said = await self._develop(heard, task)
+        return after, (*read, *said)
+
+    def _read(self, sheet: Sheet) -> tuple[Sheet, Said]:
+        unread = [note.id for note in self._asked.messages if note.id not in sheet.applied]
+        said = (e.MessageApplied(id="", workflow_id=self._id, message_id=id_, agent="developer") for id_ in unread)
+        return replace(sheet, applied=(*sheet.applied, *unread)), tuple(said)
+
+    async def _plan(self, state: State, sheet: Sheet, before: int) -> tuple[Sheet, Said]:
+        sheet = await self._turns(sheet, f"plan-{sheet.revised}")
+        proposed = planned(self._id, self._script, sheet.revised)
+        said: Said = (e.AgentCompleted(id="", workflow_id=self._id, agent="architect"), self._used(sheet))
+        number = max(state["last_fact"], self._asked.highest_fact) + before + len(said) + 1
         block_id, sha256 = fact_id(self._id, number, "workflow_blocked"), plan_sha256(proposed)
-        work = replace(work, plan=proposed, plan_sha256=sha256, block_id=block_id)
+        claim = None
         if self._script.large_plan:
-            data = msgspec.json.encode(proposed, order="sorted")
-            claim = await self._world.objects_for(self._machine).put(f"{self._id}/plan", data)
-            blocked = e.WorkflowBlocked(id="", workflow_id=self._id, plan_sha256=sha256, plan_claim=claim)
-        else:
-            blocked = e.WorkflowBlocked(id="", workflow_id=self._id, plan_sha256=sha256, plan=proposed)
-        return self._onward(state, work, "gate", (*said, blocked))
+            claim = await self._objects.put(f"{self._id}/plan", msgspec.json.encode(proposed, order="sorted"))
+        blocked = e.WorkflowBlocked(
+            id="", workflow_id=self._id, plan_sha256=sha256, plan=None if claim else proposed, plan_claim=claim
+        )
+        return replace(sheet, step="gate", plan=proposed, plan_sha256=sha256, block_id=block_id), (*said, blocked)
 
-    def _gate(self, state: State, work: Work) -> State | None:
+    def _gate(self, sheet: Sheet) -> tuple[Sheet, Said] | None:
         decision = self._asked.decision
-        if decision is None or (decision.block_id, decision.plan_sha256) != (work.block_id, work.plan_sha256):
+        if decision is None or (decision.block_id, decision.plan_sha256) != (sheet.block_id, sheet.plan_sha256):
             return None
+        if decision.kind == "revised":
+            return replace(sheet, step="plan", revised=sheet.revised + 1), ()
         if decision.kind == "rejected":
-            return self._onward(state, replace(work, result="failed", cause="rejected"), "finish", ())
-        self._world.watch.executed(self._id, work.plan_sha256)
-        return self._next(state, work, ())
+            return replace(sheet, step="finish", back_to="gate", result="failed", cause="rejected"), ()
+        self._world.watch.executed(self._id, sheet.plan_sha256)
+        return self._next(sheet)
 
-    def _next(self, state: State, work: Work, said: Sequence[Event]) -> State:
-        left = [task for task in work.agreed.tasks if task.id not in work.outcomes]
+    def _next(self, sheet: Sheet) -> tuple[Sheet, Said]:
+        assert sheet.plan is not None
+        left = [task.id for task in sheet.plan.tasks if task.id not in sheet.done]
         if not left:
-            started = e.AgentStarted(id="", workflow_id=self._id, agent="reviewer", round=work.round)
-            return self._onward(state, replace(work, task=""), "review", (*said, started))
-        task = left[0]
-        begun = e.TaskStarted(id="", workflow_id=self._id, task_id=task.id, title=task.title)
-        return self._onward(state, replace(work, task=task.id), "develop", (*said, begun))
+            started = e.AgentStarted(id="", workflow_id=self._id, agent="reviewer", round=sheet.round)
+            return replace(sheet, step="review"), (started,)
+        begun = e.TaskStarted(id="", workflow_id=self._id, task_id=left[0], title=left[0])
+        return replace(sheet, step=left[0]), (begun,)
 
-    async def _develop(self, state: State, work: Work) -> State:
-        work = await self._turns(work, work.task)
-        if self._script.fails and len(work.outcomes) + 1 == len(work.agreed.tasks):
-            work = replace(work, result="failed", cause=f"the task {work.task} failed")
-            return self._onward(state, work, "finish", (self._used(work),))
-        commit = f"{work.task}".ljust(40, "0")
-        done = e.TaskCompleted(id="", workflow_id=self._id, task_id=work.task, status="completed", commit=commit)
-        work = replace(work, commit=commit, outcomes={**work.outcomes, work.task: "completed"})
-        return self._next(state, work, (self._used(work), done))
+    async def _develop(self, sheet: Sheet, task: str) -> tuple[Sheet, Said]:
+        assert sheet.plan is not None
+        sheet = await self._turns(sheet, f"{task}-{sheet.revised}")
+        used = self._used(sheet)
+        if self._script.fails and not sheet.retries and task == sheet.plan.tasks[-1].id:
+            failed = replace(sheet, step="finish", back_to=task, result="failed", cause=f"the task {task} failed")
+            return failed, (used,)
+        done = e.TaskCompleted(id="", workflow_id=self._id, task_id=task, status="completed", commit=task.ljust(40))
+        after, said = self._next(replace(sheet, done=(*sheet.done, task)))
+        return after, (used, done, *said)
 
-    async def _review(self, state: State, work: Work) -> State:
-        work = await self._turns(work, f"review-{work.round}")
-        approved = work.round >= self._script.rounds
+    async def _review(self, sheet: Sheet) -> tuple[Sheet, Said]:
+        sheet = await self._turns(sheet, f"review-{sheet.revised}-{sheet.round}")
+        approved = sheet.round >= self._script.rounds
         verdict = Verdict(approved=approved, summary="good" if approved else "not yet")
-        said = (self._used(work), e.ReviewCompleted(id="", workflow_id=self._id, verdict=verdict, round=work.round))
+        said = (self._used(sheet), e.ReviewCompleted(id="", workflow_id=self._id, verdict=verdict, round=sheet.round))
         if approved:
-            return self._onward(state, replace(work, result="success"), "finish", said)
-        return self._onward(state, replace(work, round=work.round + 1), "review", said)
+            return replace(sheet, step="finish", result="success"), said
+        return replace(sheet, round=sheet.round + 1), said
 
-    async def _finish(self, state: State, work: Work) -> State:
-        ended = e.WorkflowCompleted(id="", workflow_id=self._id, result=work.result or "failed", cause=work.cause)
-        if work.result != "success":
-            return self._onward(state, work, "end", (ended,))
-        commit = f"{work.plan_sha256[:24]}{work.commit[:16]}"
-        bundle = bundled(self._id, commit, work.plan_sha256)
-        claim = await self._world.objects_for(self._machine).put(f"{self._id}/bundle", bundle)
+    async def _finish(self, sheet: Sheet) -> tuple[Sheet, Said]:
+        ended = e.WorkflowCompleted(id="", workflow_id=self._id, result=sheet.result or "failed", cause=sheet.cause)
+        if sheet.result != "success":
+            return replace(sheet, step="end"), (ended,)
+        commit = f"{sheet.plan_sha256[:32]}{self._asked.generation:08}"
+        bundle = bundled(self._id, commit, sheet.plan_sha256)
         handed_in = e.WorkHandedIn(
             id="",
             workflow_id=self._id,
-            bundle=claim,
+            bundle=await self._objects.put(f"{self._id}/bundle", bundle),
             branch=self._asked.branch,
             commit=commit,
-            base_commit=work.base_commit,
-            plan_sha256=work.plan_sha256,
+            base_commit="b" * 40,
+            plan_sha256=sheet.plan_sha256,
         )
-        return self._onward(state, work, "end", (handed_in, ended))
+        return replace(sheet, step="end"), (handed_in, ended)
 
-    async def _turns(self, work: Work, task: str) -> Work:
+    async def _turns(self, sheet: Sheet, task: str) -> Sheet:
         """Each model turn is kept when it was answered, so that it is not asked for again."""
-        objects = self._world.objects_for(self._machine)
         for number in range(1, self._script.turns + 1):
-            key = f"{self._id}/transcript/{task}/{number}"
-            if await objects.read(key) is None:
-                await self._turn(task, number)
-                before = work.spent if work.spent_in == self._asked.epoch else Money()
-                work = replace(work, spent=more(before), spent_in=self._asked.epoch)
-                await objects.write(key, b"answered")
-        return work
+            key = f"{self._thread}/transcript/{task}/{number}"
+            if await self._objects.read(key) is None:
+                await self._turn(f"{self._asked.generation}/{task}", number)
+                before = sheet.spent if sheet.spent_in == self._asked.epoch else Money()
+                sheet = replace(sheet, spent=more(before), spent_in=self._asked.epoch)
+                await self._objects.write(key, b"answered")
+        return sheet
 
     async def _turn(self, task: str, number: int) -> None:
         rng = self._world.random
@@ -199,18 +251,9 @@ class Run:
         if number:
             await self._machine.call("model", lambda: self._world.ledger.turn(self._id, task, number))
 
-    def _used(self, work: Work) -> e.TokensUsed:
+    def _used(self, sheet: Sheet) -> e.TokensUsed:
         """Names the attempt that spent it, because a later one may have to say it."""
-        return e.TokensUsed(id="", workflow_id=self._id, used=work.spent, of_attempt=work.spent_in, model="sim")
-
-    def _onward(self, state: State, work: Work, step: Step, said: Sequence[Event]) -> State:
-        return record(state, replace(work, step=step, begun=self._asked.epoch), said, self._asked.highest_fact)
-
-    async def _adopt(self) -> State:
-        return await self._memory(lambda: self._world.memory.adopt(self._id, self._asked.epoch))
-
-    async def _keep(self, state: State) -> None:
-        await self._memory(lambda: self._world.memory.keep(self._id, self._asked.epoch, state))
+        return e.TokensUsed(id="", workflow_id=self._id, used=sheet.spent, of_attempt=sheet.spent_in, model="sim")
 
     async def _memory(self, effect: Callable[[], State]) -> State:
         weather = self._world.weather
@@ -223,8 +266,9 @@ class Run:
             self._announced = facts[-1].fact
 
     @property
-    def _id(self) -> str:
-        return self._asked.workflow_id
+    def _thread(self) -> str:
+        """Begun anew, a workflow has other checkpoints and other conversations."""
+        return f"{self._id}/{self._asked.generation}"
 
 
 class Checkpoints:
@@ -233,20 +277,21 @@ class Checkpoints:
     def __init__(self) -> None:
         self._kept: dict[str, dict[int, State]] = {}
 
-    def adopt(self, workflow_id: str, epoch: int) -> State:
-        kept = self._kept.setdefault(workflow_id, {})
+    def adopt(self, thread: str, epoch: int) -> State:
+        kept = self._kept.setdefault(thread, {})
         newest = max((n for n in kept if n <= epoch), default=0)
-        return kept.setdefault(epoch, kept[newest] if newest else beginning())
+        fresh = State(work=msgspec.json.encode(Sheet()).decode(), facts=[], last_fact=0)
+        return kept.setdefault(epoch, kept[newest] if newest else fresh)
 
-    def keep(self, workflow_id: str, epoch: int, state: State) -> State:
-        self._kept.setdefault(workflow_id, {})[epoch] = state
+    def keep(self, thread: str, epoch: int, state: State) -> State:
+        self._kept.setdefault(thread, {})[epoch] = state
         return state
 
 
-def planned(workflow_id: str, script: Script) -> Plan:
+def planned(workflow_id: str, script: Script, revised: int) -> Plan:
     titles = (f"task-{number}" for number in range(1, script.tasks + 1))
     tasks = tuple(Task(id=title, title=title, description="do it") for title in titles)
-    return Plan(summary=f"how {workflow_id} is done", tasks=tasks)
+    return Plan(summary=f"how {workflow_id} is done, version {revised}", tasks=tasks)
 
 
 def bundled(workflow_id: str, commit: str, plan: str) -> bytes:

@@ -1,6 +1,6 @@
 """After the storm: everything has come to an end, and what is left agrees with what was promised."""
 
-from collections.abc import Iterable
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from amelia.contract import codec
@@ -76,10 +76,13 @@ def _everything_rests(world: "World") -> None:
 
 
 def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand], shown: list[Event]) -> None:
-    caused = [event.causation_id for event in shown if not event.attempt]
+    caused = Counter((event.causation_id, codec.type_of(event)) for event in shown if not event.attempt)
     for command in accepted:
-        if caused.count(command.id) > 1 + isinstance(command, c.StartWorkflow) * 9:
-            world.watch.broken("I1", f"{command.id} counted {caused.count(command.id)} times")
+        for (cause, kind), times in caused.items():
+            if cause == command.id and times > 1:
+                world.watch.broken("I1", f"{command.id} counted {times} times as {kind}")
+    if any(isinstance(command, c.RetryWorkflow) for command in accepted):
+        return
     if any(isinstance(command, c.CancelWorkflow) for command in accepted) and w.status != "cancelled":
         world.watch.broken("I8", f"{w.id} was cancelled and is {w.status}")
     if any(isinstance(command, c.RejectWorkflow) for command in accepted) and w.status == "completed":
@@ -96,17 +99,21 @@ def _ended_with_cause(world: "World", w: Workflow, shown: list[Event]) -> None:
 
 def _decided_once(world: "World", w: Workflow, shown: list[Event]) -> None:
     blocks = [event.id for event in shown if isinstance(event, e.WorkflowBlocked)]
-    decided = [event for event in shown if isinstance(event, e.WorkflowApproved | e.WorkflowRejected)]
-    for event in decided:
-        if event.block_id not in blocks:
-            world.watch.broken("I6", f"{w.id} has a decision about a block it never had")
-    if _doubles(event.block_id for event in decided):
-        world.watch.broken("I6", f"a block of {w.id} was decided twice")
+    since_retry: list[str] = []
+    for event in shown:
+        if isinstance(event, e.WorkflowRetried):
+            since_retry = []
+        elif isinstance(event, e.WorkflowApproved | e.WorkflowRejected | e.WorkflowRevised):
+            if event.block_id not in blocks:
+                world.watch.broken("I6", f"{w.id} has a decision about a block it never had")
+            if event.block_id in since_retry:
+                world.watch.broken("I6", f"a block of {w.id} was decided twice")
+            since_retry.append(event.block_id)
 
 
 def _delivered_once(world: "World", w: Workflow) -> None:
     pushes = [pushed for pushed in world.ledger.pushes if pushed.workflow_id == w.id]
-    if len({pushed.branch for pushed in pushes}) > 1 or len(pushes) > 1:
+    if len({pushed.branch for pushed in pushes}) > 1 or len({pushed.commit for pushed in pushes}) < len(pushes):
         world.watch.broken("I5", f"{w.id} was pushed {len(pushes)} times")
     there = world.remote.branches.get((w.repository, w.branch))
     if w.status == "completed" and (there is None or there.commit != w.commit):
@@ -117,8 +124,3 @@ def _paid_for(world: "World", w: Workflow) -> None:
     paid, counted = world.ledger.spent.get(w.id), total(w.spent)
     if counted.cost_microdollars > (paid.cost_microdollars if paid else 0):
         world.watch.broken("I7", f"{w.id} counts {counted.cost_microdollars} and paid {paid}")
-
-
-def _doubles(names: Iterable[str]) -> bool:
-    listed = list(names)
-    return len(set(listed)) < len(listed)

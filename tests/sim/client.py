@@ -1,14 +1,15 @@
 """People: they start, look, decide, decide twice, change their minds; and ask again when they get no answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from amelia.contract import commands as c
 from amelia.contract.ids import derived_workflow_id
-from amelia.contract.workflow import Issue
+from amelia.contract.workflow import Budget, Issue, Profile
+from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, NotFound, Refused, Unavailable
 from amelia.ports.journal import Executed, Journal, Row
 
@@ -36,17 +37,22 @@ class Client:
         self._random = world.random
         self._number = number
         self.given: list[Given] = []
+        self.revised: list[str] = []
+        self._resumed = self._retried = 0
         self.workflow_id = derived_workflow_id("team", f"start-{number}")
 
     async def live(self) -> None:
         await asyncio.sleep(self._random.random() * 5)
         if not await self._start():
             return
-        changes_mind = self._random.random() < 0.2
+        moods = [mood for chance, mood in self._moods() if self._random.random() < chance]
         async with asyncio.TaskGroup() as group:
             group.create_task(self._attend())
-            if changes_mind:
-                group.create_task(self._cancel_some_time())
+            for mood in moods:
+                group.create_task(mood())
+
+    def _moods(self) -> list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]]:
+        return [(0.2, self._cancel_some_time), (0.15, self._pause_some_time), (0.15, self._say_something)]
 
     async def _start(self) -> bool:
         world, rng = self._world, self._random
@@ -59,6 +65,9 @@ class Client:
             repository="https://example.org/r.git",
             auto_approve=rng.random() < 0.3,
             owner=rng.choice(("ada", "bob")),
+            priority=rng.choice((0, 0, 5)),
+            budget=Budget(microdollars=rng.choice((0, 0, 2_500))),
+            profile=Profile(approval_minutes=rng.choice((1, 1440, 1440))),
             team="team",
         )
         accepted = await self.give(start)
@@ -75,17 +84,39 @@ class Client:
         self._world.watch.broken("I1", f"the key of {start.id} was taken again with another body")
 
     async def _attend(self) -> None:
-        decided = set[str]()
+        """Until it has ended: decides what is blocked, resumes what is paused, may have another go at what failed."""
+        rng, decided, goes = self._random, set[str](), self._random.choice((0, 0, 0, 1, 2))
         while True:
-            row = await self._look()
-            if row.workflow.ended:
-                return
-            block = row.workflow.block
-            if row.workflow.status == "blocked" and block and block.event_id not in decided:
-                await asyncio.sleep(self._random.random() * self._random.choice((0.2, 5)))
-                await self._decide(block.event_id, block.plan_sha256)
-                decided.add(block.event_id)
-            await asyncio.sleep(0.5 + self._random.random() * 3)
+            w = (await self._look()).workflow
+            if w.ended:
+                if w.status == "completed" or goes <= 0:
+                    return
+                goes -= 1
+                retry = c.RetryWorkflow(
+                    id=f"{self.workflow_id}/retry-{goes}",
+                    workflow_id=w.id,
+                    actor="ada",
+                    start=rng.random() < 0.4,
+                )
+                if await self.give(retry):
+                    self._retried += 1
+                    decided.clear()
+            elif w.status == "paused":
+                await self._resume(w)
+            elif w.status == "blocked" and w.block and w.block.event_id not in decided:
+                await asyncio.sleep(rng.random() * rng.choice((0.2, 5, 90)))
+                await self._decide(w.block.event_id, w.block.plan_sha256)
+                decided.add(w.block.event_id)
+            await asyncio.sleep(0.5 + rng.random() * 3)
+
+    async def _resume(self, w: Workflow) -> None:
+        self._resumed += 1
+        larger = Budget(microdollars=w.budget.microdollars * 3) if w.budget and self._random.random() < 0.9 else None
+        resume = c.ResumeWorkflow(
+            id=f"{self.workflow_id}/resume-{self._resumed}", workflow_id=w.id, actor="ada", budget=larger
+        )
+        await asyncio.sleep(self._random.random() * 5)
+        await self.give(resume)
 
     async def _look(self) -> Row:
         row = await self._insistently(lambda journal: journal.get(self.workflow_id))
@@ -102,6 +133,9 @@ class Client:
             wrong = self._order(c.ApproveWorkflow, "wrong", block_id, "0" * 64)
             if await self.give(wrong):
                 self._world.watch.broken("I6", f"an approval of another plan than that of {self.workflow_id} was taken")
+        if 0.5 < how < 0.6:
+            await self._revise(block_id, plan)
+            return
         kinds: tuple[type[c.ApproveWorkflow | c.RejectWorkflow], ...] = (c.ApproveWorkflow,)
         if how > 0.6:
             kinds = rng.choice(((c.ApproveWorkflow,) * 2, (c.ApproveWorkflow, c.RejectWorkflow), (c.RejectWorkflow,)))
@@ -111,15 +145,36 @@ class Client:
         if len({type(order) for order, yes in zip(orders, taken, strict=True) if yes}) > 1:
             self._world.watch.broken("I6", f"{self.workflow_id} was both approved and rejected")
 
+    async def _revise(self, block_id: str, plan: str) -> None:
+        revise = c.ReviseWorkflow(
+            id=f"{self.workflow_id}/revise/{block_id}/{self._retried}",
+            workflow_id=self.workflow_id,
+            actor="ada",
+            block_id=block_id,
+            plan_sha256=plan,
+            feedback="smaller",
+        )
+        if await self.give(revise):
+            self.revised.append(plan)
+
     def _order(
         self, kind: type[c.ApproveWorkflow | c.RejectWorkflow], name: str, block_id: str, plan: str
     ) -> c.AnyCommand:
-        id_ = f"{self.workflow_id}/{name}/{block_id}"
+        id_ = f"{self.workflow_id}/{name}/{block_id}/{self._retried}"
         return kind(id=id_, workflow_id=self.workflow_id, actor="ada", block_id=block_id, plan_sha256=plan)
 
     async def _cancel_some_time(self) -> None:
         await asyncio.sleep(self._random.random() * self._random.choice((5, 40)))
         await self.give(c.CancelWorkflow(id=f"{self.workflow_id}/cancel", workflow_id=self.workflow_id, actor="ada"))
+
+    async def _pause_some_time(self) -> None:
+        await asyncio.sleep(self._random.random() * self._random.choice((5, 40)))
+        await self.give(c.PauseWorkflow(id=f"{self.workflow_id}/pause", workflow_id=self.workflow_id, actor="ada"))
+
+    async def _say_something(self) -> None:
+        await asyncio.sleep(self._random.random() * self._random.choice((2, 20)))
+        said = c.SendMessage(id=f"{self.workflow_id}/say", workflow_id=self.workflow_id, actor="ada", text="faster")
+        await self.give(said)
 
     async def give(self, command: c.AnyCommand) -> bool:
         """Until there is an answer, always with the same id."""

@@ -136,7 +136,7 @@ class World:
                 await run(machine)
 
             task = machine.begin(body())
-            await asyncio.wait([task])
+            await asyncio.wait([task, asyncio.ensure_future(machine.gone.wait())], return_when="FIRST_COMPLETED")
             if machine.alive and not task.cancelled() and task.exception() is not None:
                 self.watch.broken("I1", f"{name} broke off: {task.exception()!r}")
             machine.kill()
