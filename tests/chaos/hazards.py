@@ -17,7 +17,7 @@ CLEAR = Weather()
 _PARTS = ("api", "dispatcher", "router")
 _CHANCES = {
     "session": 30,
-    "part": 28,
+    "part": 20,
     "zombie": 12,
     "weather": 14,
     "stand-in": 8,

@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workflows: int = 100
     storm_seconds: float = 300
     bound_seconds: float = 90
-    at_once: int = 14
+    at_once: int = 28
     watched: int = 12
     pace: float = 2.0
 
