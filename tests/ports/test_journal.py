@@ -11,7 +11,7 @@ from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.contract import codec
 from amelia.contract import commands as c
 from amelia.contract import events as e
-from amelia.contract.commands import ResumeWorkflow
+from amelia.contract.commands import AttendWorkflow
 from amelia.contract.envelope import Event
 from amelia.contract.ids import new_workflow_id
 from amelia.domain.effects import Arrived
@@ -42,7 +42,7 @@ async def test_a_start_is_recorded_with_its_event_and_an_order_to_the_dispatcher
     due = await journal.due(10, 5)
     assert {(row.destination, row.publishes) for row in due} == {("commands", 0), ("bus", 0)}
     order = codec.decode_command(next(r.body for r in due if r.destination == "commands"))
-    assert isinstance(order, ResumeWorkflow)
+    assert isinstance(order, AttendWorkflow)
     assert (order.id, order.workflow_id) == (command.id, command.workflow_id)
 
 
@@ -355,7 +355,7 @@ async def test_a_parked_workflow_is_woken_once_when_its_time_has_come(
     await journal.wake([row.workflow.id])
     await journal.wake([row.workflow.id])
     [woken] = await journal.due(10, 5)
-    assert isinstance(codec.decode_command(woken.body), c.ResumeWorkflow)
+    assert isinstance(codec.decode_command(woken.body), c.AttendWorkflow)
     await opened(journal, row.workflow.id)
     assert (await journal.overdue(gap_seconds=3, limit=10)).wakes == ()
 

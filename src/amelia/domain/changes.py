@@ -85,6 +85,7 @@ def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived], rules: p
         early=early if early or seen.waiting else None,
         kept=tuple(kept),
         renew=bool(alive),
+        progress=bool(took.admitted),
         only_life=effects.workflow is workflow,
         behind=bool(early) or (effects.workflow.open and announced > effects.workflow.fact),
     )
@@ -194,6 +195,7 @@ def control(workflow: Workflow | None, events: Sequence[Event], now: str, *, beh
         commands=tuple(commands),
         publish=said,
         renew=renew,
+        progress=renew,
         behind=behind,
     )
 

@@ -37,7 +37,8 @@ class Executing(msgspec.Struct, frozen=True, kw_only=True):
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What one change comes to. ``workflow`` is the row after it; ``publish`` are control events for the bus.
 
-    ``early`` replaces what waited for the workflow (None leaves it); ``renew`` extends the lease.
+    ``early`` replaces what waited for the workflow (None leaves it); ``renew`` extends the lease; ``progress``: its
+    attempt has got on.
     ``only_life``: the workflow is as it was, and only its lease and its gap are to be written.
     """
 
@@ -50,6 +51,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     settles: tuple[str, ...] = ()
     executed: Executing | None = None
     renew: bool = False
+    progress: bool = False
     behind: bool = False
     only_life: bool = False
 

@@ -114,10 +114,12 @@ class Burial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """``id`` is the same whenever the same body is given up again; then ``receives`` are added. ``message_id``, ``type``
-    and ``workflow_id`` are what the body says, as far as it can be read. ``body`` is empty in lists; when it is not
-    ``intact``, characters that cannot be kept are escaped in it, and it cannot be redriven. ``decided_by`` is who
-    redrove or discarded it last."""
+    """``id`` is the same whenever the same body is given up again; then ``receives`` are added.
+
+    ``message_id``, ``type`` and ``workflow_id`` are what the body says, as far as it can be read. ``body`` is empty in
+    lists; when it is not ``intact``, characters that cannot be kept are escaped in it, and it cannot be redriven.
+    ``decided_by`` is who redrove or discarded it last.
+    """
 
     id: str
     source: Source
@@ -235,7 +237,7 @@ class Journal(Protocol):
         """Newest first, strictly before the given (last_at, id), without their bodies."""
         ...
 
-    async def dead_letter(self, id: str) -> DeadLetter | None: ...
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None: ...
 
     async def redrive(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
         """Puts each that waits into the outbox for its queue, its body as it was; for each id the dead letter as it is

@@ -7,7 +7,11 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """``receipt`` stands for this receive of it; ``receives`` counts them; ``sender`` is who the queue says sent it."""
+    """``receipt`` stands for this receive of it; ``receives`` counts them; ``sender`` is who the queue says sent it.
+
+    ``sent_at`` is when the queue took it, in seconds since the epoch, 0 when that is not known. ``attributes`` are what
+    its sender put beside the body.
+    """
 
     id: str
     body: str
@@ -15,6 +19,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     receives: int = 1
     group: str = ""
     sender: str = ""
+    sent_at: float = 0
+    attributes: dict[str, str] = {}
 
 
 class Sending(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +42,10 @@ class Queue(Protocol):
 
     async def release(self, messages: Sequence[Message], after_seconds: int) -> None:
         """Lets them come again, not before ``after_seconds``."""
+        ...
+
+    async def hold(self, messages: Sequence[Message]) -> None:
+        """Best effort: keeps them from coming again for another while, as a receive does."""
         ...
 
     async def send(self, sendings: Sequence[Sending]) -> None: ...

@@ -52,14 +52,16 @@ RETURNING id, destination, workflow_id, body, publishes - 1 AS publishes
 """
 _OVERDUE = """
 (SELECT 'leases' AS what, id FROM workflow WHERE lease_until < now()
-    AND lease_until < (SELECT drained_at FROM consumer WHERE name = 'router') LIMIT $2)
+    AND lease_until < (SELECT min(drained_at) FROM consumer
+        WHERE name = 'router' AND seen_at > now() - interval '15 s') LIMIT $2)
 UNION ALL (SELECT 'wakes', id FROM workflow WHERE wake_at < now() LIMIT $2)
 UNION ALL (SELECT 'gaps', id FROM workflow WHERE gap_since < now() - make_interval(secs => $1)
-    AND gap_since < (SELECT drained_at FROM consumer WHERE name = 'router') LIMIT $2)
+    AND gap_since < (SELECT min(drained_at) FROM consumer
+        WHERE name = 'router' AND seen_at > now() - interval '15 s') LIMIT $2)
 """
 _DRAINED = """
-INSERT INTO consumer AS c (name, drained_at) VALUES ($1, now() - make_interval(secs => $2))
-ON CONFLICT (name) DO UPDATE SET drained_at = greatest(c.drained_at, excluded.drained_at)
+INSERT INTO consumer AS c (name, instance, drained_at) VALUES ($1, $3, now() - make_interval(secs => $2))
+ON CONFLICT (name, instance) DO UPDATE SET drained_at = greatest(c.drained_at, excluded.drained_at), seen_at = now()
 """
 
 
@@ -210,9 +212,9 @@ class PostgresJournal:
             found.setdefault(record["what"], []).append(record["id"])
         return Overdue(**{what: tuple(ids) for what, ids in found.items()})
 
-    async def drained(self, consumer: str, seconds_ago: float = 0) -> None:
+    async def drained(self, consumer: str, seconds_ago: float = 0, instance: str = "") -> None:
         async with unavailable():
-            await pool_of(self._engine).execute(_DRAINED, consumer, float(seconds_ago))
+            await pool_of(self._engine).execute(_DRAINED, consumer, float(seconds_ago), instance)
 
     def exclusively(self, name: str, *, wait: bool = True) -> AsyncContext:
         return Lock(self._locks, name, wait=wait)

@@ -8,6 +8,7 @@ import msgspec
 
 from ...contract import codec
 from ...domain.effects import Change, Effects, Seen
+from ...domain.place import holds_place, paths
 from ...domain.timers import next_wake
 from ...domain.workflow import Workflow
 from ...ports.journal import Row
@@ -40,20 +41,32 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[
 """
 _ROWS = """
 INSERT INTO workflow AS w
-    (id, team, owner, status, repository, epoch, sequence, state, lease_until, wake_at, gap_since)
+    (id, team, owner, status, repository, epoch, sequence, state, lease_until, wake_at, gap_since, admitted, priority,
+    title, queued_since, paths, admitted_at, progress_at)
 SELECT u.id, u.team, u.owner, u.status, u.repository, u.epoch, u.sequence, u.state,
     CASE WHEN u.renew THEN clock_timestamp() + make_interval(secs => $11) WHEN u.is_open THEN '-infinity' END,
-    u.wake_at, CASE WHEN u.behind THEN now() END
+    u.wake_at, CASE WHEN u.behind THEN now() END, u.admitted, u.priority, u.title, CASE WHEN u.queued THEN now() END,
+    string_to_array(u.paths, E'\\x1f'), CASE WHEN u.holds THEN now() END,
+    CASE WHEN u.progress THEN now() END
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
-    $9::timestamptz[], $10::bool[], $12::bool[], $13::bool[])
-    AS u(id, team, owner, status, repository, epoch, sequence, state, wake_at, renew, is_open, behind)
+    $9::timestamptz[], $10::bool[], $12::bool[], $13::bool[], $14::bool[], $15::int[], $16::text[], $17::bool[],
+    $18::text[], $19::bool[], $20::bool[])
+    AS u(id, team, owner, status, repository, epoch, sequence, state, wake_at, renew, is_open, behind, admitted,
+    priority, title, queued, paths, holds, progress)
 ON CONFLICT (id) DO UPDATE SET
     status = excluded.status, epoch = excluded.epoch, sequence = excluded.sequence, state = excluded.state,
     wake_at = excluded.wake_at,
     lease_until = CASE WHEN excluded.lease_until IS NOT NULL THEN greatest(w.lease_until, excluded.lease_until) END,
     gap_since = CASE WHEN excluded.gap_since IS NULL THEN NULL
         WHEN w.sequence = excluded.sequence THEN coalesce(w.gap_since, excluded.gap_since) ELSE excluded.gap_since END,
-    updated_at = CASE WHEN w.sequence = excluded.sequence THEN w.updated_at ELSE now() END
+    updated_at = CASE WHEN w.sequence = excluded.sequence THEN w.updated_at ELSE now() END,
+    admitted = excluded.admitted, priority = excluded.priority, paths = excluded.paths,
+    queued_since = CASE WHEN excluded.queued_since IS NOT NULL THEN coalesce(w.queued_since, excluded.queued_since) END,
+    admitted_at = CASE WHEN w.status = 'in_progress' OR (w.status = 'pending' AND w.admitted) THEN w.admitted_at
+        ELSE coalesce(excluded.admitted_at, w.admitted_at) END,
+    released_at = CASE WHEN excluded.admitted_at IS NOT NULL THEN NULL
+        WHEN w.status = 'in_progress' OR (w.status = 'pending' AND w.admitted) THEN now() ELSE w.released_at END,
+    progress_at = coalesce(excluded.progress_at, w.progress_at)
 RETURNING id, lease_until, gap_since, created_at, updated_at
 """
 _SIGNS_OF_LIFE = """
@@ -205,6 +218,7 @@ async def _write_rows(
     last = {change.workflow_id: effects for change, effects in done}
     renewed = {change.workflow_id for change, effects in done if effects.renew}
     told = {change.workflow_id for change, effects in done if not effects.only_life}
+    progressed = {change.workflow_id for change, effects in done if effects.progress}
     written = await _write_signs_of_life(connection, [x for w, x in last.items() if w not in told], lease_seconds)
     rows = [
         (
@@ -220,11 +234,18 @@ async def _write_rows(
             w.open and w.id in renewed,
             w.open,
             x.behind,
+            w.admitted,
+            w.priority,
+            _text(w.issue.title),
+            w.queued,
+            _joined(paths(w)),
+            holds_place(w),
+            w.id in progressed,
         )
         for w, x in ((effects.workflow, effects) for workflow_id, effects in last.items() if workflow_id in told)
     ]
     if rows:
-        columns = _columns(rows, 12)
+        columns = _columns(rows, 19)
         records = await connection.fetch(_ROWS, *columns[:10], float(lease_seconds), *columns[10:])
         written |= {record["id"]: record for record in records}
     return written
@@ -264,6 +285,10 @@ def _moment(time: str) -> datetime | None:
 def _text(value: str) -> str:
     """PostgreSQL's text holds no NUL; in a body it is escaped already."""
     return value.replace("\0", "\\u0000")
+
+
+def _joined(files: tuple[str, ...] | None) -> str | None:
+    return None if files is None else "\x1f".join(map(_text, files))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -1,0 +1,23 @@
+"""What a workflow takes up: a place among those in progress, and paths of its repository."""
+
+from .workflow import Workflow
+
+EVERYTHING = "**"
+
+
+def holds_place(w: Workflow) -> bool:
+    """A takeover keeps its place; what waits for a person, or is decided and queued, holds none."""
+    return w.status == "in_progress" or (w.status == "pending" and w.admitted)
+
+
+def paths(w: Workflow) -> tuple[str, ...] | None:
+    """The files that the approved plan (or part of it) is about, from the approval to the end; ``**`` when a task does
+    not say. None while there is no approval."""
+    if w.ended or w.decision is None or w.decision.kind != "approved":
+        return None
+    if w.block is None or w.block.plan is None:
+        return (EVERYTHING,)
+    tasks = [t for t in w.block.plan.tasks if not w.decision.tasks or t.id in w.decision.tasks]
+    if not tasks or not all(t.files for t in tasks):
+        return (EVERYTHING,)
+    return tuple(sorted({file for t in tasks for file in t.files}))
