@@ -9,7 +9,7 @@ from ..contract.envelope import Event
 from ..contract.events import TokensUsed
 from ..contract.workflow import Money
 from ..drivers.base import Driver, Label, Usage
-from ..drivers.prices import cost_microdollars
+from ..drivers.prices import price_list
 from ..ports.agents import Announcer, ObjectStore
 from ..workspace.tree import Tree, open_tree
 from .facts import record
@@ -66,7 +66,7 @@ class Site:
             output_tokens=before.output_tokens + usage.output_tokens,
             cache_read_tokens=before.cache_read_tokens + usage.cache_read_tokens,
             cache_write_tokens=before.cache_write_tokens + usage.cache_write_tokens,
-            cost_microdollars=before.cost_microdollars + cost_microdollars(self.model, usage),
+            cost_microdollars=before.cost_microdollars + price_list().cost(self.model, usage),
         )
         return msgspec.structs.replace(work, spent=spent, spent_in=self.epoch)
 
