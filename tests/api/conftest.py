@@ -41,6 +41,11 @@ class Api:
         port = self.server.servers[0].sockets[0].getsockname()[1]
         self.host = f"127.0.0.1:{port}"
 
+    @property
+    def readers(self) -> int:
+        readers: int = self.app.state.broadcaster.readers
+        return readers
+
     def client(self, **arguments: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             **{
@@ -56,7 +61,9 @@ class Api:
     async def watching(
         self, workflow_id: str, query: str = "after=0", **arguments: Any
     ) -> AsyncIterator[ClientConnection]:
-        address = f"ws://{self.host}/api/v1/workflows/{workflow_id}/events?{query}"
+        """The stream of a workflow, or of the fleet when none is named."""
+        path = f"/workflows/{workflow_id}/events" if workflow_id else "/events"
+        address = f"ws://{self.host}/api/v1{path}?{query}"
         options = {"additional_headers": BEARER, "proxy": None, "compression": None, "close_timeout": 0.02, **arguments}
         async with connect(address, **options) as socket:
             yield socket
@@ -66,14 +73,18 @@ class Api:
         await self.serving
 
 
-@pytest.fixture
-async def api(open_journal: Opener, tmp_path: Path) -> AsyncIterator[Api]:
-    journal = await open_journal(size=8)
-    objects = FolderObjects(tmp_path)
+async def serving(journal: PostgresJournal, folder: Path, port: int = 0) -> Api:
+    objects = FolderObjects(folder)
     caller = Caller(name="ada", team="local")
     app = create_app(journal, objects, token=TOKEN, caller=caller, allow_file=False, max_body_bytes=50_000)
-    api = Api(app, Server(app, host="127.0.0.1", port=0), journal, objects)
+    api = Api(app, Server(app, host="127.0.0.1", port=port), journal, objects)
     await api.wait()
+    return api
+
+
+@pytest.fixture
+async def api(open_journal: Opener, tmp_path: Path) -> AsyncIterator[Api]:
+    api = await serving(await open_journal(size=8), tmp_path)
     yield api
     await api.stop()
 

@@ -66,7 +66,7 @@ def create_app(
             Exception: problems.unexpected,
         },
         lifespan=[broadcasting],
-        state=State({"drain": broadcaster.drain}),
+        state=State({"broadcaster": broadcaster}),
         openapi_config=openapi(),
         request_max_body_size=max_body_bytes,
         logging_config=None,

@@ -64,6 +64,10 @@ class Broadcaster:
                 log.exception("streams stopped and begin again")
             await asyncio.sleep(AGAIN_SECONDS)
 
+    @property
+    def readers(self) -> int:
+        return sum(len(channel.readers) for channel in self._channels.values()) + self.fleet.readers
+
     def drain(self) -> None:
         """Every reader is told to come back, to whoever is there then."""
         self._ending = True

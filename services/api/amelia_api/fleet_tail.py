@@ -59,6 +59,10 @@ class FleetTail:
         self._lag_seconds = 0.0
         self._ending = False
 
+    @property
+    def readers(self) -> int:
+        return len(self._readers)
+
     def wake(self) -> None:
         self._wake.set()
 

@@ -111,5 +111,5 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: object = None) -> None:
-        self._app.state.drain()
+        self._app.state.broadcaster.drain()
         await super().shutdown()
