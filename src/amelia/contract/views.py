@@ -1,6 +1,6 @@
 """What the HTTP API takes and gives. Errors are ``Problem`` documents (RFC 9457)."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -8,6 +8,8 @@ from msgspec import Meta
 from .commands import Priority
 from .plan import Plan
 from .workflow import Budget, Decision, Issue, Money, Note, Phase, Profile, PullRequest, Status
+
+DeadLetterState = Literal["waiting", "redriven", "discarded"]
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,20 +144,66 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     changes: str = ""
 
 
+class ArtifactView(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /workflows/{id}/artifacts/{name}`` gives the bytes of the last one of that name."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    stored_at: str
+
+
+class ArtifactList(msgspec.Struct, frozen=True, kw_only=True):
+    """In the order in which they were stored last."""
+
+    workflow_id: str
+    items: tuple[ArtifactView, ...]
+
+
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     workflow_id: str
     spent: Money
     attempts: dict[int, Money]
 
 
+class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that its consumer gave up. ``type``, ``message_id`` and ``workflow_id`` are what the body says, as far
+    as it can be read. ``body`` is only there where one is shown; when it is not ``intact``, what could not be kept is
+    escaped in it, and it cannot be redriven. ``decided_by`` is who redrove or discarded it last."""
+
+    id: str
+    source: str
+    state: DeadLetterState
+    cause: str
+    receives: int
+    type: str
+    message_id: str
+    workflow_id: str
+    intact: bool
+    first_at: str
+    last_at: str
+    decided_by: str = ""
+    body: str = ""
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first, without their bodies. ``next`` is the cursor of the page after this one, empty at the end."""
+
+    items: tuple[DeadLetterView, ...]
+    next: str = ""
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """``detail`` is one sentence with the way out."""
+    """``detail`` is one sentence with the way out. ``changes``, where a decision named an older plan: a unified diff
+    from that one to the plan that waits now."""
 
     type: str
     title: str
     status: int
     detail: str
     instance: str = ""
+    changes: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

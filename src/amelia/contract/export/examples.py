@@ -199,6 +199,9 @@ def _views() -> tuple[Any, ...]:
         v.WorkflowPage(items=(view,)),
         v.PlanView(workflow_id=WORKFLOW, plan=PLAN, plan_sha256=PLAN_SHA256, block_id=BLOCK_ID, decision=decision),
         v.UsageView(workflow_id=WORKFLOW, spent=SPENT, attempts={1: SPENT}),
+        v.ArtifactList(workflow_id=WORKFLOW, items=(_artifact(),)),
+        _dead_letter(),
+        v.DeadLetterPage(items=(_dead_letter(),)),
         v.Health(status="ok", checks={"journal": "ok"}),
         v.Problem(
             type="urn:amelia:problem:conflict",
@@ -209,6 +212,33 @@ def _views() -> tuple[Any, ...]:
         ),
         v.CaughtUp(sequence=7),
         v.Ping(timestamp="2027-01-15T09:31:00.000Z"),
+    )
+
+
+def _artifact() -> v.ArtifactView:
+    claim = _claim("artifact", 1_204)
+    return v.ArtifactView(
+        name="work.diff",
+        media_type="text/x-diff",
+        size=claim.size,
+        sha256=claim.sha256,
+        stored_at="2027-01-15T09:30:57.000Z",
+    )
+
+
+def _dead_letter() -> v.DeadLetterView:
+    return v.DeadLetterView(
+        id=derive_id(WORKFLOW, "example/dead_letter"),
+        source="commands",
+        state="waiting",
+        cause=f"there is no workflow {WORKFLOW}",
+        receives=3,
+        type="attend_workflow",
+        message_id=COMMAND_ID,
+        workflow_id=WORKFLOW,
+        intact=True,
+        first_at="2027-01-15T09:31:00.000Z",
+        last_at="2027-01-15T09:31:02.000Z",
     )
 
 

@@ -29,6 +29,9 @@ _OTHERS: dict[str, Any] = {
     "views/workflow_page": views.WorkflowPage,
     "views/plan": views.PlanView,
     "views/usage": views.UsageView,
+    "views/artifacts": views.ArtifactList,
+    "views/dead_letter": views.DeadLetterView,
+    "views/dead_letter_page": views.DeadLetterPage,
     "views/health": views.Health,
     "views/problem": views.Problem,
 }
