@@ -98,6 +98,19 @@ async def test_a_branch_that_moves_while_it_is_taken_back_stays(work: Work) -> N
     assert work.there == run(bare, "rev-parse", "main")
 
 
+async def test_a_branch_that_moves_between_the_look_and_the_order_stays(work: Work) -> None:
+    await work.deliver()
+    bare = work.peer.ledger.bare("acme/shop")
+    fault = Fault(path="service=git-receive-pack", seconds=0.3)
+    work.peer.ledger.fail(fault)
+    withdrawing = asyncio.create_task(work.withdraw())
+    while fault.times:
+        await asyncio.sleep(0.005)
+    run(bare, "update-ref", f"refs/heads/{BRANCH}", "main")
+    assert not await withdrawing
+    assert work.there == run(bare, "rev-parse", "main")
+
+
 async def test_a_push_whose_answer_is_lost_is_found_to_have_arrived(work: Work) -> None:
     work.peer.ledger.fail(Fault(path="git-receive-pack$", method="POST", after=True, reset=True))
     assert (await work.deliver()).commit == work.commit
@@ -159,7 +172,10 @@ async def test_helpers_headers_and_prompts_of_the_caller_are_not_asked(
     for number, (key, value) in enumerate((("include.path", str(config)), ("user.name", "kept"))):
         monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
         monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
-    monkeypatch.setenv("GIT_ASKPASS", f"sh -c 'echo asked >> {told}'")
+    prompt = tmp_path / "prompt"
+    prompt.write_text(f"#!/bin/sh\necho asked >> {told}\n")
+    prompt.chmod(0o755)
+    monkeypatch.setenv("GIT_ASKPASS", str(prompt))
     await work.deliver()
     with pytest.raises(Refused):
         await work.deliver(token="wrong")
