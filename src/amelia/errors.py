@@ -7,6 +7,7 @@ AmeliaError
 │   └── Unauthorised  say who you are first
 ├── Unavailable   try later: a dependency is away or asks for patience
 │   └── NotStarted    and nothing was done, for certain
+│       └── Exhausted     because there is no room: a quota is used up
 └── Malformed     dead-letter: it will never decode
 
 They are raised anywhere and caught in two places: the consumer and the HTTP problem handler (in the CLI, at the
@@ -39,6 +40,10 @@ class Unavailable(AmeliaError):
 
 
 class NotStarted(Unavailable):
+    pass
+
+
+class Exhausted(NotStarted):
     pass
 
 

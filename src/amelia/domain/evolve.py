@@ -44,6 +44,7 @@ def evolve(workflow: Workflow, event: Event) -> Workflow:
         workflow,
         sequence=workflow.sequence + 1,
         fact=max(workflow.fact, event.fact),
+        parks=0 if event.fact else workflow.parks,
         ordinal=max(workflow.ordinal, event.ordinal) if event.attempt == workflow.epoch else workflow.ordinal,
     )
     if isinstance(event, e.TokensUsed):
@@ -88,6 +89,7 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
                 status="approved" if w.status == "approved" else "pending",
                 reason=event.reason,
                 parked_until=event.until,
+                parks=w.parks + 1,
                 admitted=w.admitted and event.keeps_place,
             )
         case e.RuntimeLost():

@@ -91,6 +91,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fact_at_open: int = 0
     ordinal: int = 0
     lost: int = 0
+    parks: int = 0
     stalled: bool = False
     missing: tuple[Missing, ...] = ()
     generation: int = 0

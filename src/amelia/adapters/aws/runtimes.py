@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ...errors import Conflict, NotFound, NotStarted, Refused, Unavailable
+from ...errors import Conflict, Exhausted, NotFound, NotStarted, Refused, Unavailable
 from .session import maybe_arrived, origin, translated
 
-_NOTHING_RAN = frozenset({402, 429})
+_NO_ROOM = 402
+_NOTHING_RAN = frozenset({_NO_ROOM, 429})
 """Quota and throttling: AgentCore refused before a container saw the request."""
 
 
@@ -28,6 +29,8 @@ class AgentCoreRuntimes:
                     body: bytes = await stream.read()
                     return body
         except Unavailable as error:
+            if origin(error)[1] == _NO_ROOM:
+                raise Exhausted(str(error)) from error
             if origin(error)[1] in _NOTHING_RAN or not maybe_arrived(error):
                 raise NotStarted(str(error)) from error
             if origin(error)[1] == 409:
