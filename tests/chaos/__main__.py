@@ -16,7 +16,7 @@ import msgspec
 from tests.chaos.check import check
 from tests.chaos.ground import ROOT, Ground
 from tests.chaos.hazards import failpoints
-from tests.chaos.issues import make_repositories, stories, write_conversation
+from tests.chaos.issues import stories, write_conversation
 from tests.chaos.storm import Outcome, Plan, Say, blow, summary
 
 PLANTED = Path(__file__).parent / "planted"
@@ -24,16 +24,16 @@ PLANTED = Path(__file__).parent / "planted"
 
 def run(plan: Plan, root: Path, say: Say, *, planted: str = "", strikes: int = 3) -> tuple[Outcome, list[str]]:
     """A whole run in ``root``, which is left as evidence. ``planted`` names a folder with a bug."""
-    repositories = make_repositories(root / "repositories", 6)
-    told = stories(plan.seed, plan.workflows, repositories)
-    conversation = write_conversation(root / "conversation.yaml", plan.seed, told)
     environ = {"AMELIA_FAILPOINTS": failpoints(plan.seed, strikes)}
     if planted:
         environ["AMELIA_PLANTED"] = planted
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLANTED), os.environ.get("PYTHONPATH")]))
-    ground = Ground(root / "fleet", plan.seed, conversation, environ)
+    ground = Ground(root / "fleet", plan.seed, environ)
+    ground.make_repositories(plan.repositories, plan.forged)
+    told = stories(plan.seed, plan.workflows, list(ground.repositories))
+    conversation = write_conversation(root / "conversation.yaml", plan.seed, told)
     try:
-        ground.up()
+        ground.up(conversation)
         outcome = asyncio.run(blow(ground, plan, told, say))
     finally:
         left = ground.down()

@@ -136,11 +136,18 @@ def _pulls(seen: Evidence) -> Iterator[str]:
     for (repository, head), times in Counter((p["repository"], p["head"]) for p in seen.pulls).items():
         if times > 1:
             yield f"I5: {repository} has {times} pull requests of {head}"
-    branches = {view["branch"]: view for view in seen.views.values() if view["branch"]}
-    for pull in seen.pulls:
-        view = branches.get(pull["head"])
-        if view is None or view["status"] != "completed":
-            yield f"I5: a pull request of {pull['head']}, which is {view['status'] if view else 'nobody'}'s"
+    opened = {pull["head"]: pull for pull in seen.pulls if pull["state"] == "open"}
+    for story in seen.stories:
+        view = seen.views.get(story.id)
+        if view is None:
+            continue
+        pull = opened.pop(view["branch"], None)
+        if view["status"] == "completed" and story.proposes and (pull is None or pull["sha"] != view["commit"]):
+            yield f"I5: {story.id} is completed at {view['commit']} and its pull request is {pull}"
+        if view["status"] != "completed" and pull is not None:
+            yield f"I8: {story.id} is {view['status']} and its pull request is open"
+    for head in opened:
+        yield f"I5: a pull request of {head}, which is no workflow's"
 
 
 def _bus(seen: Evidence) -> Iterator[str]:
@@ -238,7 +245,7 @@ def _after(status: str, event: Event) -> str | None:
     if kind == "workflow_completed":
         return "failed" if event["result"] == "failed" else None
     if kind in ("branch_pushed", "pull_request_opened"):
-        return "completed"
+        return None if event.get("pull_request") else "completed"
     return None
 
 

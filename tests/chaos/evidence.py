@@ -10,12 +10,13 @@ Intent = Literal["approve", "auto", "reject", "cancel", "leave", "broken"]
 class Story(msgspec.Struct, kw_only=True):
     """One issue, as its reporter lived it. ``answers`` are the ids that every start under this key was answered with;
     ``said`` the verbs that were accepted, with the plan's hash; ``polls`` the statuses in the order they were seen;
-    ``wrong`` what no right fleet would have answered."""
+    ``wrong`` what no right fleet would have answered. ``proposes`` where the repository has pull requests."""
 
     key: str
     issue: str
     repository: str
     intent: Intent
+    proposes: bool = False
     tasks: tuple[str, ...] = ()
     answers: list[str] = []
     said: list[tuple[str, str]] = []

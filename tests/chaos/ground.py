@@ -12,6 +12,8 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from tests.chaos import forge
+from tests.chaos.issues import make_repositories
 from tests.chaos.proxy import Weather
 
 from amelia.adapters.local import emulator, strays
@@ -35,15 +37,14 @@ QUICK = {
 class Ground:
     """``environ`` is added to the fleet's. Use as a context: it ends everything it started."""
 
-    def __init__(self, root: Path, seed: int, conversation: Path, environ: dict[str, str]) -> None:
+    def __init__(self, root: Path, seed: int, environ: dict[str, str]) -> None:
         self.state = StateDirectory.open(root)
         self.marks = root / "failpoints"
         self.temporary = root / "tmp"
         for folder in (self.marks, self.temporary):
             folder.mkdir()
         self._seed = seed
-        self._conversation = conversation
-        self._ports = {name: self.state.port(name) for name in ("emulator", "proxy")}
+        self._ports = {name: self.state.port(name) for name in ("emulator", "proxy", "forge", "forge-git")}
         self.proxy = f"http://127.0.0.1:{self._ports['proxy']}"
         self.emulator = emulator.url(self._ports["emulator"])
         self._environ = {
@@ -55,9 +56,26 @@ class Ground:
         self._fleet: Fleet | None = None
         self._emulator: subprocess.Popen[bytes] | None = None
         self._proxy: subprocess.Popen[bytes] | None = None
+        self._forge: subprocess.Popen[bytes] | None = None
+        self._forge_root = root / "forge"
+        self.repositories: dict[str, Path] = {}
         self.emulator_was_killed = False
 
-    def up(self) -> None:
+    def make_repositories(self, local: int, forged: int) -> None:
+        """Where they are, by address."""
+        self.repositories = {path.as_uri(): path for path in make_repositories(self.state.root / "repositories", local)}
+        web = f"https://127.0.0.1:{self._ports['forge-git']}"
+        if forged:
+            made = forge.make(self._forge_root, forged)
+            self.repositories |= {f"{web}/{name}.git": path for name, path in made.items()}
+            os.environ["GIT_SSL_CAINFO"] = str(self._forge_root / "certificate.pem")
+            self._environ |= {
+                "AMELIA_GITHUB_API_URL": self.forge,
+                "AMELIA_GITHUB_WEB_URL": web,
+                "AMELIA_GITHUB_TOKEN_FILE": str(self._forge_root / "token"),
+            }
+
+    def up(self, conversation: Path) -> None:
         os.environ["TMPDIR"] = str(self.temporary)
         log = self.state.logs / "proxy.log"
         with log.open("ab") as out:
@@ -71,9 +89,10 @@ class Ground:
             ]
             command = [sys.executable, "-m", "tests.chaos.proxy", *arguments]
             self._proxy = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+        self.start_forge()
         self.start_emulator()
         _until(emulator.ready_file(self.state).exists)
-        options = Options(state_dir=self.state.root, port=free_port(), replay=(self._conversation,))
+        options = Options(state_dir=self.state.root, port=free_port(), replay=(conversation,))
         self._fleet = up(self.state, options, lambda _: None, environ={**os.environ, **self._environ})
         self.url = self._fleet.url
         self.token = self.state.token_file.read_text().strip()
@@ -87,7 +106,7 @@ class Ground:
             left += [f"{p.pid} {' '.join(p.cmdline())}" for p in strays.find(self._fleet.layout.fleet_id)]
             left += [str(path) for path in (self.state.agentcore / "sessions").glob("*")]
             left += [str(path) for path in self.temporary.glob("amelia-*")]
-        for child in (self._emulator, self._proxy):
+        for child in (self._emulator, self._proxy, self._forge):
             if child is not None and child.poll() is None:
                 child.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -105,6 +124,25 @@ class Ground:
         command = [sys.executable, "-m", "amelia.adapters.local.child", str(listing), program.name]
         with (self.state.logs / "emulator.log").open("ab") as out:
             self._emulator = subprocess.Popen(command, stdout=out, stderr=out)
+
+    @property
+    def forge(self) -> str:
+        return f"http://127.0.0.1:{self._ports['forge']}"
+
+    def start_forge(self) -> None:
+        if self._forge_root.exists():
+            ports = ["--api", str(self._ports["forge"]), "--git", str(self._ports["forge-git"])]
+            command = [sys.executable, "-m", "tests.chaos.forge", "--root", str(self._forge_root), *ports]
+            with (self.state.logs / "forge.log").open("ab") as out:
+                self._forge = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
+
+    async def restart_forge(self) -> bool:
+        if self._forge is None:
+            return False
+        self._forge.kill()
+        await asyncio.to_thread(self._forge.wait)
+        self.start_forge()
+        return True
 
     async def restart_emulator(self, number: signal.Signals) -> None:
         assert self._emulator is not None

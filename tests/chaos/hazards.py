@@ -26,6 +26,7 @@ _CHANCES = {
     "replay": 4,
     "postgres": 4,
     "emulator": 4,
+    "forge": 4,
 }
 
 
@@ -64,6 +65,7 @@ class Hazards:
             "replay": lambda: self._kill("replay", signal.SIGKILL),
             "postgres": lambda: self._kill("postgres", self._random.choice((signal.SIGQUIT, signal.SIGKILL))),
             "emulator": self._restart_emulator,
+            "forge": self._restart_forge,
         }
         order = self._deck()
         while not stop.is_set():
@@ -120,6 +122,9 @@ class Hazards:
         number = self._random.choice((signal.SIGTERM, signal.SIGTERM, signal.SIGKILL))
         await self._ground.restart_emulator(number)
         return f"{number.name} emulator"
+
+    async def _restart_forge(self) -> str:
+        return "SIGKILL forge" if await self._ground.restart_forge() else ""
 
     async def _change_weather(self) -> str:
         chance = self._random.choice((0.01, 0.05, 0.15))

@@ -24,9 +24,10 @@ def make_repositories(root: Path, count: int) -> list[Path]:
     return made
 
 
-def stories(seed: int, count: int, repositories: list[Path]) -> list[Story]:
+def stories(seed: int, count: int, repositories: list[str]) -> list[Story]:
     """In every ten of them most are approved; the rest is rejected, cancelled, left waiting or cannot be cloned."""
     drawn = random.Random(f"stories/{seed}")
+    local = [address for address in repositories if address.startswith("file:")]
     intents: list[Intent] = [*_USUAL, "auto", "auto", "cancel", "cancel", "reject"]
     found = []
     for number in range(count):
@@ -35,11 +36,20 @@ def stories(seed: int, count: int, repositories: list[Path]) -> list[Story]:
             intent = "leave"
         elif number % 20 == 5:
             intent = "broken"
-        repository = drawn.choice(repositories)
-        address = repository.as_uri() + (".gone" if intent == "broken" else "")
+        broken = intent == "broken"
+        address = drawn.choice(local if broken else repositories) + (".gone" if broken else "")
         tasks = tuple("abc"[: drawn.choice((1, 2, 2, 3))])
         issue = f"CHAOS-{number:03}"
-        found.append(Story(key=f"{seed}-{number}", issue=issue, repository=address, intent=intent, tasks=tasks))
+        found.append(
+            Story(
+                key=f"{seed}-{number}",
+                issue=issue,
+                repository=address,
+                intent=intent,
+                proposes=not address.startswith("file:"),
+                tasks=tasks,
+            )
+        )
     drawn.shuffle(found)
     return found
 

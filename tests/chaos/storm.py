@@ -27,6 +27,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     seed: int
     workflows: int = 100
+    repositories: int = 4
+    forged: int = 3
     storm_seconds: float = 300
     bound_seconds: float = 90
     at_once: int = 28
@@ -115,7 +117,10 @@ async def _look(ground: Ground, client: aiohttp.ClientSession, desk: Desk, seen:
         if not (cursor := page["next"]):
             break
     seen.waiting = await _idle_sessions(ground, client, seen)
-    seen.branches = await asyncio.to_thread(_branches, seen.stories)
+    seen.branches = await asyncio.to_thread(_branches, ground.repositories)
+    if any(story.proposes for story in seen.stories):
+        async with client.get(f"{ground.forge}/_peer/pulls") as answer:
+            seen.pulls = await answer.json()
 
 
 async def _until_published(client: aiohttp.ClientSession, ground: Ground, desk: Desk, seen: Evidence) -> None:
@@ -161,10 +166,9 @@ async def _idle_sessions(ground: Ground, client: aiohttp.ClientSession, seen: Ev
         await asyncio.sleep(0.3)
 
 
-def _branches(stories: list[Story]) -> list[Branch]:
+def _branches(repositories: dict[str, Path]) -> list[Branch]:
     found = []
-    for repository in sorted({s.repository for s in stories if s.intent != "broken"}):
-        path = Path(repository.removeprefix("file://"))
+    for repository, path in repositories.items():
         for line in _git(path, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads").splitlines():
             name, commit = line.split()
             if name == "main":
