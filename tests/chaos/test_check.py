@@ -68,8 +68,14 @@ def insert(seen: Evidence, *events: dict[str, Any]) -> None:
             seen.published.append(seen.journals[WF][-1])
 
 
-def change(seen: Evidence, sequence: int, **fields: Any) -> None:
-    seen.journals[WF][sequence - 1].update(fields)
+def change(seen: Evidence, place: int, **fields: Any) -> None:
+    seen.journals[WF][place - 1].update(fields)
+
+
+def fail_silently(seen: Evidence) -> None:
+    del seen.journals[WF][10:]
+    insert(seen, event(0, "workflow_completed", attempt=2, fact=6, result="failed", cause=""))
+    seen.views[WF].update(status="failed", reason="")
 
 
 def not_there(seen: Evidence) -> None:
@@ -114,10 +120,7 @@ WRONG: dict[str, Spoil] = {
     "I8: wf-1 is cancelled and its pull request is open": lambda s: s.views[WF].update(status="cancelled"),
     "I8/I9: a session runs for wf-1": lambda s: s.waiting.append(WF),
     "I9: after down there is still": lambda s: s.left.append("12 python"),
-    "I10: wf-1 failed and no event says why": lambda s: (
-        change(s, 11, result="failed", cause=""),
-        s.views[WF].update(status="failed", reason=""),
-    ),
+    "I10: wf-1 failed and no event says why": fail_silently,
 }
 
 
