@@ -88,9 +88,9 @@ def test_a_restart_of_the_server_is_survived(fleet: PretendFleet, workflow: str)
 
 
 def test_an_event_of_a_later_version_is_passed_on(fleet: PretendFleet, workflow: str) -> None:
-    fleet.say(workflow, {"id": "x", "type": "budget_changed", "workflow_id": workflow, "limit": 3})
+    fleet.say(workflow, {"id": "x", "type": "moon_risen", "workflow_id": workflow, "limit": 3})
     event = next(follow(fleet, workflow, after=20))
-    assert (event.type, event.event) == ("budget_changed", None)
+    assert (event.type, event.event) == ("moon_risen", None)
     assert msgspec.json.decode(event.raw)["limit"] == 3
 
 

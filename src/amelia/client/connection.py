@@ -1,7 +1,6 @@
 """One connection of the stream: its messages until it closes."""
 
 from collections.abc import Generator
-from urllib.parse import quote
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.sync.client import connect as open_socket
@@ -18,15 +17,14 @@ class Dropped(Exception):
     """The connection did not come about or is gone; the text says why. Worth another try."""
 
 
-def connect(url: str, token: str, workflow_id: str, *, after: int) -> Generator[str | bytes, None, None]:
-    """Messages of the events after ``after``; ends when the server closes in good order.
+def connect(url: str, token: str, path: str, query: str) -> Generator[str | bytes, None, None]:
+    """Messages of the stream at ``path`` below the API's prefix; ends when the server closes in good order.
 
     Raises ``Dropped``, or the error that the control plane's refusal stands for.
     """
-    address = f"ws{url.removeprefix('http')}{PREFIX}/workflows/{quote(workflow_id, safe='')}/events"
     try:
         with open_socket(
-            f"{address}?after={after}&batch=1",
+            f"ws{url.removeprefix('http')}{PREFIX}{path}?{query}",
             additional_headers={"Authorization": f"Bearer {token}"} if token else None,
             compression=None,
             proxy=None,

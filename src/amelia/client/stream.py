@@ -1,9 +1,9 @@
 """A workflow's events as they happen: every one once and in order, over any number of connections."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import NoReturn
+from typing import NoReturn, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -12,10 +12,8 @@ from ..contract.envelope import Event
 from ..contract.views import CaughtUp, Ping
 from ..errors import Malformed
 from .connection import Dropped, connect
-from .problems import no_answer
+from .follow import over_connections
 
-MAX_PAUSE = 5.0
-_FIRST_PAUSE = 0.1
 _GAPS = 5
 
 
@@ -34,6 +32,7 @@ class _Head(msgspec.Struct):
 
 
 Frame = Streamed | CaughtUp | Ping
+_F = TypeVar("_F")
 _head = msgspec.json.Decoder(_Head)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _control: msgspec.json.Decoder[CaughtUp | Ping] = msgspec.json.Decoder(CaughtUp | Ping)
@@ -71,23 +70,7 @@ def frames(
     leaving out the same event.
     """
     reader = _Reader(url, token, workflow_id, after)
-    pause, silent_since = _FIRST_PAUSE, 0.0
-    while True:
-        try:
-            for frame in reader.connection():
-                pause, silent_since = _FIRST_PAUSE, 0.0
-                yield frame
-            reason = "it closed the stream"
-        except Dropped as dropped:
-            reason = str(dropped)
-        now = time.monotonic()
-        if not silent_since:
-            silent_since = now
-            lost(reason)
-        if patience is not None and now - silent_since >= patience:
-            raise no_answer(url, reason)
-        time.sleep(pause)
-        pause = min(pause * 2, MAX_PAUSE)
+    return over_connections(reader.connection, url, patience, lost)
 
 
 class _Reader:
@@ -100,7 +83,8 @@ class _Reader:
 
     def connection(self) -> Iterator[Frame]:
         """What one connection brings that is new. Raises ``Dropped`` when it is to be opened again."""
-        with closing(connect(self._url, self._token, self._workflow_id, after=self._last)) as messages:
+        path = f"/workflows/{quote(self._workflow_id, safe='')}/events"
+        with closing(connect(self._url, self._token, path, f"after={self._last}&batch=1")) as messages:
             for text in messages:
                 yield from self._new(text)
 
@@ -124,10 +108,15 @@ class _Reader:
 
 def decode(text: str | bytes) -> Iterator[Frame]:
     """The frames of one message: an object, or an array of them. Raises ``Malformed`` for anything else."""
+    return raw_frames(text, _frame)
+
+
+def raw_frames(text: str | bytes, decoded: Callable[[bytes], _F]) -> Iterator[_F]:
+    """Each of a message's frames, ``decoded``."""
     body = text.encode() if isinstance(text, str) else text
     try:
         for raw in _array.decode(body) if body[:1] == b"[" else [body]:
-            yield _frame(bytes(raw))
+            yield decoded(bytes(raw))
     except msgspec.DecodeError as error:
         raise Malformed(f"not a frame of the stream: {error}; is it a control plane of this version?") from error
 
