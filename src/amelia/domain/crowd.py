@@ -55,13 +55,16 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Workflows in progress at most, and what each owner may spend in a month; 0 is no limit, but for the fleet's.
-    ``workflow`` is the budget of one that names none, where there is a ``month``."""
+    ``workflow`` is the budget of one that names none, where there is a ``month``. A repository that failed
+    ``failures`` times within ``failure_minutes`` is in quarantine until that is past."""
 
     fleet: int = 50
     user: int = 0
     repository: int = 0
     month: Budget = Budget()
     workflow: Budget = Budget()
+    failures: int = 3
+    failure_minutes: float = 10
 
 
 class Crowd(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What a workflow takes up: a place among those in progress, and paths of its repository."""
 
+from ..contract.workflow import Budget
 from .workflow import Workflow
 
 EVERYTHING = "**"
@@ -8,6 +9,11 @@ EVERYTHING = "**"
 def holds_place(w: Workflow) -> bool:
     """A takeover keeps its place; what waits for a person, or is decided and queued, holds none."""
     return w.status == "in_progress" or (w.status == "pending" and w.admitted)
+
+
+def allowance(w: Workflow) -> Budget:
+    """What it may have spent in all: as far as was reserved while it holds a place, else its own budget."""
+    return w.cap if holds_place(w) else w.budget
 
 
 def paths(w: Workflow) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from ..contract.commands import AnyCommand
+from ..domain.crowd import Crowd, Limits
 from ..domain.effects import Arrived, Reading
 from ..domain.workflow import Workflow
 from ..errors import Refused
@@ -209,6 +210,15 @@ class Journal(Protocol):
 
     async def renew(self, workflow_id: str, epoch: int) -> bool:
         """Extends the lease of the attempt, whose session said that it works; false when it is not the open one."""
+        ...
+
+    async def places_taken(self) -> int:
+        """How many workflows are in progress, those included whose attempt is about to be replaced."""
+        ...
+
+    async def crowd(self, most: int, limits: Limits, *, runnable: bool = False, of: str = "") -> Crowd:
+        """Everyone who holds a place, and the first ``most`` who wait for one, in their order, with the workflow
+        ``of`` wherever it stands. ``runnable`` leaves out who cannot be admitted under the limits for certain."""
         ...
 
     async def month(self, team: str, owner: str) -> MonthlySpending: ...

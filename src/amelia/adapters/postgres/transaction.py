@@ -8,9 +8,9 @@ import msgspec
 
 from ...contract import codec
 from ...domain.effects import Change, Effects, Seen
-from ...domain.place import holds_place, paths
+from ...domain.place import allowance, holds_place, paths
 from ...domain.timers import next_wake
-from ...domain.workflow import Workflow
+from ...domain.workflow import Workflow, total
 from ...ports.journal import Row
 
 _decode_state = msgspec.json.Decoder(Workflow).decode
@@ -42,17 +42,19 @@ SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[
 _ROWS = """
 INSERT INTO workflow AS w
     (id, team, owner, status, repository, epoch, sequence, state, lease_until, wake_at, gap_since, admitted, priority,
-    title, queued_since, paths, admitted_at, progress_at)
+    title, queued_since, paths, admitted_at, progress_at, allowed_microdollars, allowed_tokens, spent_microdollars,
+    spent_tokens)
 SELECT u.id, u.team, u.owner, u.status, u.repository, u.epoch, u.sequence, u.state,
     CASE WHEN u.renew THEN clock_timestamp() + make_interval(secs => $11) WHEN u.is_open THEN '-infinity' END,
     u.wake_at, CASE WHEN u.behind THEN now() END, u.admitted, u.priority, u.title, CASE WHEN u.queued THEN now() END,
     string_to_array(u.paths, E'\\x1f'), CASE WHEN u.holds THEN now() END,
-    CASE WHEN u.progress THEN now() END
+    CASE WHEN u.progress THEN now() END, u.allowed_microdollars, u.allowed_tokens, u.spent_microdollars, u.spent_tokens
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
     $9::timestamptz[], $10::bool[], $12::bool[], $13::bool[], $14::bool[], $15::int[], $16::text[], $17::bool[],
-    $18::text[], $19::bool[], $20::bool[])
+    $18::text[], $19::bool[], $20::bool[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[])
     AS u(id, team, owner, status, repository, epoch, sequence, state, wake_at, renew, is_open, behind, admitted,
-    priority, title, queued, paths, holds, progress)
+    priority, title, queued, paths, holds, progress, allowed_microdollars, allowed_tokens, spent_microdollars,
+    spent_tokens)
 ON CONFLICT (id) DO UPDATE SET
     status = excluded.status, epoch = excluded.epoch, sequence = excluded.sequence, state = excluded.state,
     wake_at = excluded.wake_at,
@@ -66,7 +68,9 @@ ON CONFLICT (id) DO UPDATE SET
         ELSE coalesce(excluded.admitted_at, w.admitted_at) END,
     released_at = CASE WHEN excluded.admitted_at IS NOT NULL THEN NULL
         WHEN w.status = 'in_progress' OR (w.status = 'pending' AND w.admitted) THEN now() ELSE w.released_at END,
-    progress_at = coalesce(excluded.progress_at, w.progress_at)
+    progress_at = coalesce(excluded.progress_at, w.progress_at),
+    allowed_microdollars = excluded.allowed_microdollars, allowed_tokens = excluded.allowed_tokens,
+    spent_microdollars = excluded.spent_microdollars, spent_tokens = excluded.spent_tokens
 RETURNING id, lease_until, gap_since, created_at, updated_at
 """
 _SIGNS_OF_LIFE = """
@@ -241,11 +245,15 @@ async def _write_rows(
             _joined(paths(w)),
             holds_place(w),
             w.id in progressed,
+            allowance(w).microdollars,
+            allowance(w).tokens,
+            total(w.spent).cost_microdollars,
+            total(w.spent).tokens,
         )
         for w, x in ((effects.workflow, effects) for workflow_id, effects in last.items() if workflow_id in told)
     ]
     if rows:
-        columns = _columns(rows, 19)
+        columns = _columns(rows, 23)
         records = await connection.fetch(_ROWS, *columns[:10], float(lease_seconds), *columns[10:])
         written |= {record["id"]: record for record in records}
     return written
