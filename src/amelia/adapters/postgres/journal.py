@@ -10,6 +10,7 @@ from piccolo.engine.postgres import PostgresEngine
 
 from ...contract.commands import AnyCommand
 from ...domain.changes import appending, closing_gap, executing, expiring, recording, waking
+from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change, Reading
 from ...domain.workflow import Workflow
 from ...errors import Malformed, Refused, Unavailable
@@ -25,7 +26,7 @@ from ...ports.journal import (
     Row,
     Stored,
 )
-from . import fleet
+from . import crowd, fleet
 from .group import GroupCommit
 from .listen import listen
 from .lock import Lock
@@ -211,6 +212,12 @@ class PostgresJournal:
         for record in records:
             found.setdefault(record["what"], []).append(record["id"])
         return Overdue(**{what: tuple(ids) for what, ids in found.items()})
+
+    async def places_taken(self) -> int:
+        return await crowd.places_taken(pool_of(self._engine))
+
+    async def crowd(self, most: int, limits: Limits, *, runnable: bool = False, of: str = "") -> Crowd:
+        return await crowd.read(pool_of(self._engine), most, limits, runnable=runnable, of=of)
 
     async def drained(self, consumer: str, seconds_ago: float = 0, instance: str = "") -> None:
         async with unavailable():
