@@ -1,9 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench up down migrate schemas lock test-localstack clean
+.PHONY: help setup demo test check chaos bench up down migrate schemas lock test-localstack clean
 
 BIN := .venv/bin
 PATHS := src cli services tests benchmarks scripts examples/demo.py
 KEEP ?=
+SEED ?=
 ARGS ?=
 
 help: ## List these verbs.
@@ -24,6 +25,9 @@ check: setup ## Format, lint, types, imports between rooms, schemas up to date.
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/schemas.py --check
+
+chaos: setup ## Tear a fleet of real processes apart under 100 workflows, then check every invariant; make chaos SEED=7 reruns one.
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: setup ## Measure this machine against the targets.
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--workflows", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=5, help="for how long the storm may blow")
     parser.add_argument("--pace", type=float, default=2.0, help="seconds between two hazards")
+    parser.add_argument("--light", action="store_true", help="each failpoint strikes once at most")
     parser.add_argument("--planted", default="", choices=["", *sorted(p.stem for p in PLANTED.glob("bugs/*.py"))])
     parser.add_argument("--keep", type=Path, help="a new directory for logs and evidence; kept")
     options = parser.parse_args()
@@ -57,7 +58,9 @@ def main() -> None:
     root = options.keep or Path(tempfile.mkdtemp(prefix="amelia-chaos-"))
     root.mkdir(exist_ok=True)
     plan = Plan(seed=seed, workflows=options.workflows, storm_seconds=options.minutes * 60, pace=options.pace)
-    outcome, violations = run(plan, root, lambda text: print(text, flush=True), planted=options.planted)
+    outcome, violations = run(
+        plan, root, lambda text: print(text, flush=True), planted=options.planted, strikes=1 if options.light else 3
+    )
     for violation in violations:
         print(violation)
     print(f"hazards: {outcome.hazards}; failpoints: {', '.join(outcome.struck)}")
