@@ -16,6 +16,7 @@ from amelia.contract.export.asyncapi import asyncapi
 from amelia.contract.export.examples import examples
 from amelia.contract.export.messages import schemas
 from amelia.contract.export.schema import closed, described, schema_of
+from amelia.domain.crowd import Limits
 from amelia.profiles import Document
 from amelia_replay.conversation import Conversation
 
@@ -39,7 +40,7 @@ def openapi() -> dict[str, Any]:
 
     nothing = cast(Any, None)
     caller = Caller(name="", team="")
-    app = create_app(nothing, nothing, token="", caller=caller, allow_file=False, max_body_bytes=1)
+    app = create_app(nothing, nothing, token="", caller=caller, allow_file=False, max_body_bytes=1, limits=Limits())
     document: dict[str, Any] = described(app.openapi_schema.to_schema())
     return document
 

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from amelia.adapters.local.objects import FolderObjects
 from amelia.adapters.postgres.journal import PostgresJournal
+from amelia.domain.crowd import Limits
 from amelia.domain.effects import Arrived
 from amelia_api.app import create_app
 from amelia_api.depends import Caller
@@ -73,10 +74,12 @@ class Api:
         await self.serving
 
 
-async def serving(journal: PostgresJournal, folder: Path, port: int = 0) -> Api:
+async def serving(journal: PostgresJournal, folder: Path, port: int = 0, limits: Limits = Limits()) -> Api:  # noqa: B008
     objects = FolderObjects(folder)
     caller = Caller(name="ada", team="local")
-    app = create_app(journal, objects, token=TOKEN, caller=caller, allow_file=False, max_body_bytes=50_000)
+    app = create_app(
+        journal, objects, token=TOKEN, caller=caller, allow_file=False, max_body_bytes=50_000, limits=limits
+    )
     api = Api(app, Server(app, host="127.0.0.1", port=port), journal, objects)
     await api.wait()
     return api

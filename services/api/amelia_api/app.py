@@ -17,13 +17,18 @@ from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.static_files import create_static_files_router
 
+from amelia.domain.crowd import Limits
 from amelia.errors import AmeliaError
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
 
-from . import auth, fleet_stream, health, problems, stream
+from . import auth, fleet_stream, health, problems, queue, stream
 from .broadcaster import Broadcaster
+from .controlling import Controlling
+from .deciding import Deciding
 from .depends import Caller
+from .letters import Letters
+from .reading import Reading
 from .workflows import Workflows
 
 _PREFIX = "/api/v1"
@@ -31,7 +36,14 @@ _PAGE_FILES = f"{_PREFIX}/schema/files"
 
 
 def create_app(
-    journal: Journal, objects: ObjectStore, *, token: str, caller: Caller, allow_file: bool, max_body_bytes: int
+    journal: Journal,
+    objects: ObjectStore,
+    *,
+    token: str,
+    caller: Caller,
+    allow_file: bool,
+    max_body_bytes: int,
+    limits: Limits,
 ) -> Litestar:
     broadcaster = Broadcaster(journal)
 
@@ -48,7 +60,8 @@ def create_app(
         return Provide(lambda: value, sync_to_thread=False)
 
     streams = [stream.watch, stream.events, fleet_stream.watch, fleet_stream.events]
-    routes = Router(_PREFIX, route_handlers=[Workflows, *streams, health.live, health.ready])
+    controllers = [Workflows, Reading, Deciding, Controlling, Letters]
+    routes = Router(_PREFIX, route_handlers=[*controllers, queue.waiting, *streams, health.live, health.ready])
     return Litestar(
         route_handlers=[routes, *_page_files()],
         dependencies={
@@ -57,6 +70,7 @@ def create_app(
             "broadcaster": always(broadcaster),
             "caller": always(caller),
             "allow_file": always(allow_file),
+            "limits": always(limits),
         },
         middleware=[auth.TokenMiddleware(token)],
         exception_handlers={

@@ -10,7 +10,7 @@ from amelia.adapters.aws.session import open_client
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.errors import Refused
 from amelia.lifecycle import until_available
-from amelia.settings import Settings
+from amelia.settings import Settings, limits_of
 
 from .app import create_app
 from .depends import Caller
@@ -35,6 +35,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             caller=Caller(name=getpass.getuser(), team="local"),
             allow_file=settings.allow_file_repositories,
             max_body_bytes=settings.max_body_bytes,
+            limits=limits_of(settings),
         )
         server = Server(app, host=settings.api_host, port=settings.api_port)
         stopping = asyncio.create_task(server.stop_at(stop))

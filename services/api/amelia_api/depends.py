@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from amelia.domain.crowd import Limits
 from amelia.ports import agents, journal
 
 from . import broadcaster
@@ -23,3 +24,4 @@ ObjectStore = NamedDependency[SkipValidation[agents.ObjectStore]]
 Broadcaster = NamedDependency[SkipValidation[broadcaster.Broadcaster]]
 TheCaller = NamedDependency[SkipValidation[Caller]]
 AllowFile = NamedDependency[SkipValidation[bool]]
+QueueLimits = NamedDependency[SkipValidation[Limits]]

@@ -3,11 +3,13 @@
 import base64
 from datetime import datetime, timedelta
 
-from amelia.contract.views import UsageView, WorkflowView
+from amelia.contract.views import DeadLetterView, QueueItem, QueuePlace, UsageView, WorkflowView
 from amelia.domain import shown
+from amelia.domain.admission import Place
+from amelia.domain.crowd import Waiting
 from amelia.domain.workflow import total
 from amelia.errors import Refused
-from amelia.ports.journal import Row
+from amelia.ports.journal import DeadLetter, Row
 
 
 def workflow_view(row: Row) -> WorkflowView:
@@ -19,9 +21,43 @@ def usage_view(row: Row) -> UsageView:
     return UsageView(workflow_id=row.workflow.id, spent=total(spent), attempts=dict(spent))
 
 
-def cursor(row: Row) -> str:
+def letter_view(letter: DeadLetter) -> DeadLetterView:
+    return DeadLetterView(
+        id=letter.id,
+        source=letter.source,
+        state=letter.state,
+        cause=letter.cause,
+        receives=letter.receives,
+        type=letter.type,
+        message_id=letter.message_id,
+        workflow_id=letter.workflow_id,
+        intact=letter.intact,
+        first_at=_time(letter.first_at),
+        last_at=_time(letter.last_at),
+        decided_by=letter.decided_by,
+        body=letter.body,
+    )
+
+
+def place_view(place: Place) -> QueuePlace:
+    return QueuePlace(position=place.position, limit=place.limit, estimated_start=place.estimated_start)
+
+
+def queue_item(waiting: Waiting, place: Place) -> QueueItem:
+    return QueueItem(
+        workflow_id=waiting.id,
+        title=waiting.title,
+        owner=waiting.owner,
+        repository=waiting.repository,
+        priority=waiting.priority,
+        waiting_since=waiting.since,
+        place=place_view(place),
+    )
+
+
+def cursor(moment: datetime, last_id: str) -> str:
     """Opaque to whoever gets it."""
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.workflow.id}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{moment.isoformat()} {last_id}".encode()).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> tuple[datetime, str] | None:

@@ -37,7 +37,7 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
 def of_ours(request: "Request[object, object, State]", error: AmeliaError) -> Response[bytes]:
     status, title = next((s, t) for kind, s, t in _KINDS if isinstance(error, kind))
     headers = {"Retry-After": "1"} if status == 503 else {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return _answer(request, status, title, str(error), headers)
+    return _answer(request, status, title, str(error), headers, getattr(error, "changes", ""))
 
 
 def of_the_framework(request: "Request[object, object, State]", error: HTTPException) -> Response[bytes]:
@@ -79,11 +79,21 @@ def _said(error: HTTPException) -> str:
 
 
 def _answer(
-    request: "Request[object, object, State]", status: int, title: str, detail: str, headers: dict[str, str]
+    request: "Request[object, object, State]",
+    status: int,
+    title: str,
+    detail: str,
+    headers: dict[str, str],
+    changes: str = "",
 ) -> Response[bytes]:
     slug = title.lower().replace(" ", "-")
     problem = Problem(
-        type=f"urn:amelia:problem:{slug}", title=title, status=status, detail=detail, instance=request.url.path
+        type=f"urn:amelia:problem:{slug}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        changes=changes or msgspec.UNSET,
     )
     body = msgspec.json.encode(problem)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
