@@ -12,6 +12,7 @@ workflows = LazyGroup(
         "reject": ("amelia_cli.deciding:reject", "Refuse the plan, which ends the workflow."),
         "cancel": ("amelia_cli.deciding:cancel", "End a workflow now."),
         "logs": ("amelia_cli.logs:logs", "What happened, and with --follow what happens."),
+        "watch": ("amelia_cli.watching:watch", "What happens in the whole fleet."),
         "diff": ("amelia_cli.reading:diff", "The change as a unified diff."),
         "usage": ("amelia_cli.reading:usage", "Tokens and cost."),
     },

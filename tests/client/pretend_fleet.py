@@ -43,6 +43,8 @@ class PretendFleet:
         self.requests: list[tuple[str, str, bytes]] = []
         self.decisions: list[DecisionRequest] = []
         self.faults: list[str] = []
+        self.told: list[bytes] = []
+        self.asked: list[str] = []
         self.answers: list[tuple[int, bytes]] = []
         self.starts_as: dict[str, Any] = {"status": "pending"}
         self.url = ""
@@ -67,6 +69,11 @@ class PretendFleet:
             sequence = len(self.events[workflow_id]) + 1
             self.change(workflow_id, sequence=sequence)
             self.events[workflow_id].append(json.dumps({**fields, "sequence": sequence}).encode())
+
+    def tell(self, event: Event, sequence: int) -> None:
+        """On the fleet's stream, where the n-th has the cursor ``n-0``."""
+        place = {"cursor": f"{len(self.told) + 1}-0", "sequence": sequence}
+        self.told.append(json.dumps({**place, **json.loads(encode(event))}).encode())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -153,8 +160,11 @@ class PretendFleet:
 
     async def _stream(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        workflow_id = scope["path"].split("/")[-2]
         fault = self.faults.pop(0) if self.faults else ""
+        if scope["path"] == "/api/v1/events" and not fault.isdecimal():
+            await self._stream_all(scope, receive, send, fault)
+            return
+        workflow_id = scope["path"].split("/")[-2]
         if fault.isdecimal() or workflow_id not in self.views:
             status = int(fault) if fault else 404
             await send({"type": "websocket.http.response.start", "status": status, "headers": []})
@@ -170,6 +180,28 @@ class PretendFleet:
             await self._send_events(workflow_id, after, fault, send, gone)
         finally:
             gone.cancel()
+
+    async def _stream_all(self, scope: Any, receive: Any, send: Any, fault: str) -> None:
+        self.asked.append(scope["query_string"].decode())
+        await send({"type": "websocket.accept"})
+        after = parse_qs(self.asked[-1], keep_blank_values=True)["after"][0]
+        place, drop = int((after or f"{len(self.told)}-0").partition("-")[0]), int(fault.partition(" ")[2] or 0)
+        gone = asyncio.ensure_future(_until_gone(receive))
+        await _text(send, f'{{"type":"caught_up","cursor":"{place}-0"}}'.encode())
+        while not gone.done():
+            fresh = self.told[place : place + drop if drop else None]
+            if fault == "batch" and fresh:
+                await _text(send, b"[" + b",".join(fresh) + b"]")
+            else:
+                for event in fresh:
+                    await _text(send, event)
+            place += len(fresh)
+            if drop and fresh:
+                await send({"type": "websocket.close", "code": 1012})
+                break
+            await _text(send, f'{{"type":"ping","timestamp":"2026-01-01T00:00:00Z","cursor":"{place}-0"}}'.encode())
+            await asyncio.sleep(0.02)
+        gone.cancel()
 
     async def _send_events(
         self, workflow_id: str, after: int, fault: str, send: Any, gone: "asyncio.Future[None]"
