@@ -49,7 +49,8 @@ def _error(arguments: list[str], error: Exception) -> int:
     }
     for kind, (name, code) in codes.items():
         if isinstance(error, kind):
-            return _tell(arguments, name, code, str(error))
+            changes = "\n".join(getattr(error, "__notes__", [])) if kind is errors.Conflict else ""
+            return _tell(arguments, name, code, str(error), changes)
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     again = "" if os.environ.get("AMELIA_DEBUG") else "; run again with AMELIA_DEBUG=1 for the traceback"
     return _tell(arguments, "internal", INTERNAL, f"internal error: {what}{again}")
@@ -61,15 +62,21 @@ def _usage(error: click.UsageError) -> str:
     return f"{said[:1].lower() + said[1:]}; see {where} --help"
 
 
-def _tell(arguments: list[str], kind: str, code: int, sentence: str) -> int:
+def _tell(arguments: list[str], kind: str, code: int, sentence: str, changes: str = "") -> int:
+    """``changes`` are what a decision did not know of, as a diff."""
     line = " ".join(sentence.split())
     try:
         if wants_json(arguments):
             import json
 
-            line = json.dumps({"error": {"kind": kind, "exit_code": code, "detail": line}}, ensure_ascii=False)
+            told = {"kind": kind, "exit_code": code, "detail": line, **({"changes": changes} if changes else {})}
+            line = json.dumps({"error": told}, ensure_ascii=False)
         elif kind != "interrupted":
             line = f"amelia: {line}"
+            if changes:
+                from .printing import clean_block
+
+                line = f"{clean_block(changes)}\n{line}"
         click.echo(line, err=True)
     except OSError:
         pass

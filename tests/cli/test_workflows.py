@@ -103,7 +103,7 @@ def talkative(fleet: PretendFleet) -> str:
     fleet.say(
         workflow_id,
         e.AttemptOpened(id="1", workflow_id=workflow_id, attempt=1, lease_seconds=20, key_version=1),
-        {"id": "2", "type": "budget_changed", "workflow_id": workflow_id, "limit": 7},
+        {"id": "2", "type": "colour_changed", "workflow_id": workflow_id, "limit": 7},
         e.AgentMessage(id="3", workflow_id=workflow_id, agent="developer", content="evil \x1b[2Jwords\nhere"),
     )
     return workflow_id
@@ -113,7 +113,7 @@ def test_logs_print_what_there_is_and_end(amelia: Amelia, talkative: str) -> Non
     ran = amelia("workflows", "logs", talkative)
     assert [line.split(maxsplit=1)[1].strip() for line in ran.out.splitlines()] == [
         "1  attempt 1 begins",
-        "2  budget_changed",
+        "2  colour_changed",
         "3  developer: evil  [2Jwords here",
     ]
 

@@ -134,6 +134,6 @@ def test_an_odd_id_stays_within_its_path(plane: ControlPlane, fleet: PretendFlee
 
 def test_an_unknown_field_of_a_view_is_ignored(plane: ControlPlane, fleet: PretendFleet) -> None:
     view = fleet.add()
-    later = {**msgspec.to_builtins(view), "budget": 3}
+    later = {**msgspec.to_builtins(view), "colour": 3}
     fleet.answers.append((200, msgspec.json.encode(later)))
     assert plane.workflow(view.id) == view

@@ -6,13 +6,29 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from ..contract.views import PlanView, UsageView, WorkflowPage, WorkflowView
+from ..contract.views import (
+    ArtifactList,
+    DeadLetterPage,
+    DeadLetterView,
+    MessageRequest,
+    PauseRequest,
+    PlanView,
+    QueueView,
+    ResumeRequest,
+    RetryRequest,
+    UsageView,
+    WorkflowPage,
+    WorkflowView,
+)
 from ..errors import NotFound, Refused, Unavailable
 from . import exchange
 from .problems import no_answer, problem
 
 if TYPE_CHECKING:
-    from ..contract.views import DecisionRequest, StartRequest
+    from collections.abc import Sequence
+
+    from ..contract.views import DecisionRequest, ReviseRequest, StartRequest
+    from ..contract.workflow import Budget
 
 PREFIX = "/api/v1"
 _T = TypeVar("_T")
@@ -40,17 +56,30 @@ class ControlPlane:
 
     def start(self, request: "StartRequest", *, key: str) -> WorkflowView:
         """``key`` makes it once: the same key with the same request is the same workflow. Tried again by itself."""
-        body = msgspec.json.encode(request)
-        try:
-            answer = self._ask("POST", "/workflows", body, {"Idempotency-Key": key})
-        except Unavailable:
-            answer = self._ask("POST", "/workflows", body, {"Idempotency-Key": key})
-        return self._read(answer, WorkflowView)
+        return self.attach(request, key=key)[0]
 
-    def workflows(self, *, status: str = "", limit: int = 50, cursor: str = "") -> WorkflowPage:
-        query = {"status": status, "limit": str(limit), "cursor": cursor}
-        found = urlencode({name: value for name, value in query.items() if value})
-        return self._read(self._ask("GET", f"/workflows?{found}"), WorkflowPage)
+    def attach(self, request: "StartRequest", *, key: str) -> tuple[WorkflowView, bool]:
+        """As ``start``; and whether the key had started it before this call."""
+        body, headers = msgspec.json.encode(request), {"Idempotency-Key": key}
+        try:
+            answer = self._answer("POST", "/workflows", body, headers)
+        except Unavailable:
+            started = self._read(self._answer("POST", "/workflows", body, headers).body, WorkflowView)
+            return started, False
+        return self._read(answer.body, WorkflowView), _replayed(answer)
+
+    def workflows(
+        self,
+        *,
+        status: "str | Sequence[str]" = "",
+        owner: str = "",
+        repository: str = "",
+        limit: int = 50,
+        cursor: str = "",
+    ) -> WorkflowPage:
+        query = [("status", one) for one in ([status] if isinstance(status, str) else status)]
+        query += [("owner", owner), ("repository", repository), ("limit", str(limit)), ("cursor", cursor)]
+        return self._read(self._ask("GET", f"/workflows{_query(query)}"), WorkflowPage)
 
     def workflow(self, workflow_id: str) -> WorkflowView:
         return self._read(self._ask("GET", _of(workflow_id)), WorkflowView)
@@ -65,15 +94,55 @@ class ControlPlane:
         """The change as a unified diff, in the bytes git wrote."""
         return self._ask("GET", _of(workflow_id, "diff"))
 
-    def approve(self, workflow_id: str, decision: "DecisionRequest") -> WorkflowView:
-        return self._read(self._ask("POST", _of(workflow_id, "approve"), msgspec.json.encode(decision)), WorkflowView)
+    def artifacts(self, workflow_id: str) -> ArtifactList:
+        return self._read(self._ask("GET", _of(workflow_id, "artifacts")), ArtifactList)
 
-    def reject(self, workflow_id: str, decision: "DecisionRequest") -> WorkflowView:
-        return self._read(self._ask("POST", _of(workflow_id, "reject"), msgspec.json.encode(decision)), WorkflowView)
+    def artifact(self, workflow_id: str, name: str) -> bytes:
+        return self._ask("GET", _of(workflow_id, f"artifacts/{quote(name, safe='')}"))
 
-    def cancel(self, workflow_id: str, reason: str = "") -> WorkflowView:
-        query = f"?{urlencode({'reason': reason})}" if reason else ""
-        return self._read(self._ask("DELETE", _of(workflow_id) + query), WorkflowView)
+    def approve(self, workflow_id: str, decision: "DecisionRequest", *, key: str = "") -> WorkflowView:
+        """Raises ``Conflict`` when another plan waits by now; its notes hold what changed. ``key`` makes this order,
+        like those below, one that may be given again."""
+        return self._order(workflow_id, "approve", decision, key)
+
+    def reject(self, workflow_id: str, decision: "DecisionRequest", *, key: str = "") -> WorkflowView:
+        return self._order(workflow_id, "reject", decision, key)
+
+    def revise(self, workflow_id: str, request: "ReviseRequest", *, key: str = "") -> WorkflowView:
+        return self._order(workflow_id, "revise", request, key)
+
+    def pause(self, workflow_id: str, reason: str = "", *, key: str = "") -> WorkflowView:
+        return self._order(workflow_id, "pause", PauseRequest(reason=reason), key)
+
+    def resume(self, workflow_id: str, budget: "Budget | None" = None, *, key: str = "") -> WorkflowView:
+        return self._order(workflow_id, "resume", ResumeRequest(budget=budget), key)
+
+    def retry(self, workflow_id: str, *, start: bool = False, key: str = "") -> WorkflowView:
+        return self._order(workflow_id, "retry", RetryRequest(start=start), key)
+
+    def message(self, workflow_id: str, text: str, *, key: str = "") -> WorkflowView:
+        return self._order(workflow_id, "messages", MessageRequest(text=text), key)
+
+    def cancel(self, workflow_id: str, reason: str = "", *, key: str = "") -> WorkflowView:
+        path = _of(workflow_id) + _query([("reason", reason)])
+        return self._read(self._ask("DELETE", path, headers=_keyed(key)), WorkflowView)
+
+    def queue(self) -> QueueView:
+        return self._read(self._ask("GET", "/queue?limit=1000"), QueueView)
+
+    def dead_letters(self, *, state: str = "", limit: int = 50, cursor: str = "") -> DeadLetterPage:
+        query = _query([("state", state), ("limit", str(limit)), ("cursor", cursor)])
+        return self._read(self._ask("GET", f"/dead-letters{query}"), DeadLetterPage)
+
+    def dead_letter(self, letter_id: str) -> DeadLetterView:
+        return self._read(self._ask("GET", _letter(letter_id)), DeadLetterView)
+
+    def redrive(self, letter_id: str) -> DeadLetterView:
+        """Sent to its queue again as it was. Raises ``Conflict`` when it no longer waits."""
+        return self._read(self._ask("POST", _letter(letter_id, "redrive"), b""), DeadLetterView)
+
+    def discard(self, letter_id: str) -> DeadLetterView:
+        return self._read(self._ask("POST", _letter(letter_id, "discard"), b""), DeadLetterView)
 
     def resolve(self, prefix: str) -> str:
         """The one workflow whose id begins so, with or without ``wf-``. A whole id is not looked up."""
@@ -96,7 +165,16 @@ class ControlPlane:
             views += page.items
         return views
 
+    def _order(self, workflow_id: str, verb: str, body: msgspec.Struct, key: str) -> WorkflowView:
+        answer = self._ask("POST", _of(workflow_id, verb), msgspec.json.encode(body), _keyed(key))
+        return self._read(answer, WorkflowView)
+
     def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}) -> bytes:
+        return self._answer(method, path, body, headers).body
+
+    def _answer(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = {}
+    ) -> exchange.Answer:
         sent = {"Accept": "application/json, text/x-diff", "Connection": "close", **headers}
         if body is not None:
             sent["Content-Type"] = "application/json"
@@ -110,7 +188,7 @@ class ControlPlane:
             raise Refused(f"the request cannot be sent: {error}; look at AMELIA_TOKEN") from error
         if answer.status >= 300:
             raise problem(answer.status, answer.body, self.url, retry_after=answer.headers.get("retry-after", ""))
-        return answer.body
+        return answer
 
     def _exchange(self, request: tuple[str, str, Mapping[str, str], bytes | None]) -> exchange.Answer:
         encoded = exchange.encode(self._name, request)
@@ -129,3 +207,20 @@ class ControlPlane:
 
 def _of(workflow_id: str, what: str = "") -> str:
     return f"/workflows/{quote(workflow_id, safe='')}" + (f"/{what}" if what else "")
+
+
+def _letter(letter_id: str, verb: str = "") -> str:
+    return f"/dead-letters/{quote(letter_id, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def _query(pairs: "Sequence[tuple[str, str]]") -> str:
+    given = [(name, value) for name, value in pairs if value]
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _keyed(key: str) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+def _replayed(answer: exchange.Answer) -> bool:
+    return answer.headers.get("idempotency-replayed") == "true"

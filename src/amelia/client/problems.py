@@ -12,11 +12,13 @@ class _Told(msgspec.Struct):
 
     detail: str = ""
     title: str = ""
+    changes: str = ""
 
 
 def problem(status: int, body: bytes, url: str, *, retry_after: str = "") -> AmeliaError:
-    """The error for an answer of 300 or above from the control plane at ``url``."""
-    said = _said(body)
+    """The error for an answer of 300 or above from the control plane at ``url``. What changed of a plan is its note."""
+    told = _told(body)
+    said = told.detail or told.title
     if status == 401:
         return Unauthorised(said or f"{url} does not know you; set AMELIA_TOKEN to a token it knows")
     if status == 429:
@@ -26,7 +28,10 @@ def problem(status: int, body: bytes, url: str, *, retry_after: str = "") -> Ame
         return Unavailable(said or f"{url} answered {status}; try again, and look at amelia status if it stays so")
     if status < 400:
         return Refused(f"{url} points somewhere else ({status}); give the control plane's own address with --url")
-    return _KINDS.get(status, Refused)(said or f"{url} refused with {status}; is it a control plane of this version?")
+    error = _KINDS.get(status, Refused)(said or f"{url} refused with {status}; is it a control plane of this version?")
+    if told.changes:
+        error.add_note(told.changes)
+    return error
 
 
 def no_answer(url: str, reason: object) -> Unavailable:
@@ -34,9 +39,8 @@ def no_answer(url: str, reason: object) -> Unavailable:
     return Unavailable(f"no fleet answers at {url}{why}; start one with amelia up")
 
 
-def _said(body: bytes) -> str:
+def _told(body: bytes) -> _Told:
     try:
-        told = msgspec.json.decode(body, type=_Told)
+        return msgspec.json.decode(body, type=_Told)
     except msgspec.DecodeError:
-        return ""
-    return told.detail or told.title
+        return _Told()
