@@ -10,7 +10,7 @@ from amelia.adapters.memory.transaction import Written
 from amelia.contract.commands import AnyCommand
 from amelia.domain.effects import Arrived, Change, Reading
 from amelia.errors import Unavailable
-from amelia.ports.journal import Executed, Outgoing, Overdue, Row, Stored
+from amelia.ports.journal import Cursor, Executed, FleetPage, Outgoing, Overdue, Row, Stored
 
 if TYPE_CHECKING:
     from .machine import Machine
@@ -69,7 +69,12 @@ class JournalClient:
         return answer
 
     async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
-        answer: list[Exception | None] = await self._call("append", lambda: self._journal.append(arrived))
+        answer: list[Exception | None] = await self._call("append", lambda: self._appended(arrived))
+        return answer
+
+    async def _appended(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
+        answer = await self._journal.append(arrived)
+        self._machine.world.watch.lived(arrived)
         return answer
 
     async def record(self, workflow_id: str, reading: Reading, settles: Sequence[str] = ()) -> Row | None:
@@ -95,6 +100,10 @@ class JournalClient:
                 before=before, limit=limit, statuses=statuses, owner=owner, repository=repository
             ),
         )
+        return answer
+
+    async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
+        answer: FleetPage = await self._call("fleet_events", lambda: self._journal.fleet_events(after, limit))
         return answer
 
     async def events(self, after: dict[str, int], limit: int) -> list[Stored]:

@@ -19,9 +19,11 @@ def at_rest(world: "World") -> bool:
     tables = world.database.tables
     return (
         not tables.outbox
+        and not any(record.gap_since for record in tables.workflows.values())
         and not world.commands.entries
         and not world.events.entries
         and not any(container.busy for container in world.platform.running())
+        and not _unwanted(world)
         and all(reader.seen == _reached(world, reader.workflow_id) for reader in world.readers)
     )
 
@@ -40,6 +42,31 @@ def unsettled(world: "World") -> None:
         world.watch.broken("I1", "everything ended, and somebody still waits for an answer")
 
 
+def _unwanted(world: "World") -> list[str]:
+    """The workflows with a session although nothing is to run. A completed one's may idle out."""
+    workflows = world.database.tables.workflows
+    running = (workflows[container.workflow_id].workflow for container in world.platform.running())
+    return [w.id for w in running if w.status in ("blocked", "paused", "cancelled", "failed")]
+
+
+def sessions_end(world: "World") -> None:
+    """Nothing runs of what waits for a person or was ended, a while after the storm."""
+    for id_ in _unwanted(world) if world.calm_since is not None else ():
+        since = world.loop.time() - max(world.calm_since or 0, world.watch.since[id_])
+        if since > world.settings.lease_seconds + 120:
+            world.watch.broken("I8", f"nothing of {id_} is to run for {since:.0f} s, and its session is still there")
+
+
+def timers_strike(world: "World") -> None:
+    """What is due is done, a while after the storm."""
+    calm = world.loop.time() - (world.calm_since or 0)
+    if world.calm_since is None or calm < 60:
+        return
+    for record in world.database.tables.workflows.values():
+        if record.wake_at and (world.clock.now() - record.wake_at).total_seconds() > 60:
+            world.watch.broken("I9", f"nobody has looked at {record.workflow.id} since its time came")
+
+
 def final(world: "World") -> None:
     _everything_rests(world)
     for client in world.clients:
@@ -54,6 +81,8 @@ def final(world: "World") -> None:
         _ended_with_cause(world, record.workflow, shown)
         _decided_once(world, record.workflow, shown)
         _delivered_once(world, record.workflow)
+        if not any(isinstance(event, e.WorkflowRetried) for event in shown):
+            _nothing_left_of_a_cancelled_one(world, record.workflow, shown)
         _paid_for(world, record.workflow)
 
 
@@ -65,14 +94,19 @@ def _everything_rests(world: "World") -> None:
             broken("I3", f"a reader of {reader.workflow_id} was shown {reader.seen} of {reached} events")
     for row in tables.outbox.values():
         broken("I1", f"{row.body[:60]} for {row.workflow_id} is still sent, the {row.publishes}th time")
+    for record in tables.workflows.values():
+        if record.gap_since:
+            broken("I3", f"something of {record.workflow.id} waits for what never comes, and is never shown")
     for queue in (world.commands, world.events):
         if queue.entries:
             broken("I1", f"{len(queue.entries)} messages are left in {queue.name}")
         for message, reason in queue.dead:
+            if message.body in world.poison:
+                continue
             broken("I1", f"{message.body[:200]} of {queue.name} became a dead letter: {reason}")
     for container in world.platform.running():
-        if container.busy:
-            broken("I8", f"a session still works for {container.workflow_id}")
+        if container.busy or container.workflow_id in _unwanted(world):
+            broken("I8", f"a session is still there for {container.workflow_id}")
 
 
 def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand], shown: list[Event]) -> None:
@@ -118,6 +152,22 @@ def _delivered_once(world: "World", w: Workflow) -> None:
     there = world.remote.branches.get((w.repository, w.branch))
     if w.status == "completed" and (there is None or there.commit != w.commit):
         world.watch.broken("I5", f"{w.id} is completed at {w.commit} and its branch is at {there}")
+
+    requests = [x for x in world.remote.requests.get(w.repository, ()) if x.branch == w.branch]
+    if sum(x.open for x in requests) > 1:
+        world.watch.broken("I5", f"{w.id} has {len(requests)} pull requests")
+    if w.pull_request is not None and w.pull_request.number not in [x.number for x in requests]:
+        world.watch.broken("I5", f"the pull request of {w.id} is not there")
+
+
+def _nothing_left_of_a_cancelled_one(world: "World", w: Workflow, shown: list[Event]) -> None:
+    """What was recorded before it was cancelled may stay; nothing else."""
+    if w.status != "cancelled":
+        return
+    if (w.repository, w.branch) in world.remote.branches and not any(isinstance(x, e.BranchPushed) for x in shown):
+        world.watch.broken("I8", f"{w.id} was cancelled and its branch is there")
+    if world.remote.request(w.repository, w.branch) and not any(isinstance(x, e.PullRequestOpened) for x in shown):
+        world.watch.broken("I8", f"{w.id} was cancelled and its pull request is open")
 
 
 def _paid_for(world: "World", w: Workflow) -> None:

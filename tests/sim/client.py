@@ -62,7 +62,7 @@ class Client:
             workflow_id=self.workflow_id,
             actor="ada",
             issue=Issue(id=f"I-{self._number}", title="The total is a cent short"),
-            repository="https://example.org/r.git",
+            repository=rng.choice(("https://example.org/r.git", "https://github.example/o/r.git")),
             auto_approve=rng.random() < 0.3,
             owner=rng.choice(("ada", "bob")),
             priority=rng.choice((0, 0, 5)),
@@ -104,7 +104,7 @@ class Client:
             elif w.status == "paused":
                 await self._resume(w)
             elif w.status == "blocked" and w.block and w.block.event_id not in decided:
-                await asyncio.sleep(rng.random() * rng.choice((0.2, 5, 90)))
+                await asyncio.sleep(rng.random() * rng.choice((0.2, 5, 5, 300)))
                 await self._decide(w.block.event_id, w.block.plan_sha256)
                 decided.add(w.block.event_id)
             await asyncio.sleep(0.5 + rng.random() * 3)

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from amelia.contract.invocation import Invocation
 from amelia.contract.workflow import Money
 
 
@@ -22,10 +21,6 @@ class Ledger:
         self.turns: dict[tuple[str, str, int], int] = {}
         self.spent: dict[str, Money] = {}
         self.pushes: list[Pushed] = []
-        self.invocations: dict[str, list[int]] = {}
-
-    def invoked(self, asked: Invocation) -> None:
-        self.invocations.setdefault(asked.workflow_id, []).append(asked.epoch)
 
     def turn(self, workflow_id: str, task: str, number: int) -> None:
         key = (workflow_id, task, number)

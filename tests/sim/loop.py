@@ -117,7 +117,7 @@ def determined(seed: str) -> Iterator[None]:
             module.datetime = datetime  # type: ignore[attr-defined]
 
 
-def simulate(seed: str, main: Callable[[SimLoop], Coroutine[Any, Any, T]], most_steps: int = 400_000) -> T:
+def simulate(seed: str, main: Callable[[SimLoop], Coroutine[Any, Any, T]], most_steps: int = 150_000) -> T:
     """Runs ``main`` to its end and ends every task that it left behind."""
     loop = SimLoop(seed, most_steps)
     with determined(seed):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amelia.contract.workflow import ClaimCheck
-from amelia.errors import Conflict, Malformed, NotFound
+from amelia.errors import Conflict, Malformed, NotFound, Refused
+from amelia.ports.forge import PullRequest
 
 from .ledger import Pushed
 
@@ -54,20 +55,35 @@ class Branch(msgspec.Struct, frozen=True):
     commit: str
 
 
+class Request(msgspec.Struct, kw_only=True):
+    """A pull request. It is closed with its branch."""
+
+    number: int
+    branch: str
+    workflow_id: str
+    open: bool = True
+
+
 class Remote:
-    """``branches`` by repository and name."""
+    """``branches`` by repository and name, ``requests`` by repository."""
 
     def __init__(self) -> None:
         self.branches: dict[tuple[str, str], Branch] = {}
+        self.requests: dict[str, list[Request]] = {}
+
+    def request(self, repository: str, branch: str) -> Request | None:
+        return next((x for x in self.requests.get(repository, ()) if x.branch == branch and x.open), None)
 
 
-class PushClient:
+class RemoteClient:
     """The dispatcher's way to the remote: ``amelia.workspace.deliver`` without git."""
 
     def __init__(self, remote: Remote, machine: "Machine") -> None:
         self._remote, self._machine = remote, machine
 
-    async def __call__(self, *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str) -> object:
+    async def push(
+        self, *, repository: str, bundle: bytes, branch: str, commit: str, workflow_id: str, token: str
+    ) -> None:
         world, weather = self._machine.world, self._machine.world.weather
         held = msgspec.json.decode(bundle, type=dict[str, str])
         if held["commit"] != commit:
@@ -78,9 +94,8 @@ class PushClient:
         def push() -> None:
             if self._look(repository, branch, workflow_id) != commit:
                 self._remote.branches[(repository, branch)] = Branch(workflow_id, commit)
-                at = world.loop.time()
                 pushed = Pushed(
-                    at=at,
+                    at=world.loop.time(),
                     workflow_id=workflow_id,
                     branch=branch,
                     commit=commit,
@@ -91,10 +106,63 @@ class PushClient:
                 world.watch.pushed(pushed)
 
         await self._machine.call("git.push", push, weather.push_fails, weather.push_unknown)
-        return None
+
+    async def withdraw(self, *, repository: str, branch: str, commit: str, workflow_id: str, token: str) -> bool:
+        def withdraw() -> bool:
+            if self._look(repository, branch, workflow_id) != commit:
+                return False
+            del self._remote.branches[(repository, branch)]
+            if request := self._remote.request(repository, branch):
+                request.open = False
+            return True
+
+        weather = self._machine.world.weather
+        return await self._machine.call("git.withdraw", withdraw, weather.push_fails, weather.push_unknown)
 
     def _look(self, repository: str, branch: str, workflow_id: str) -> str:
         there = self._remote.branches.get((repository, branch))
         if there is not None and there.workflow_id != workflow_id:
             raise Conflict(f"the branch {branch} is not of {workflow_id}")
         return there.commit if there else ""
+
+
+class ForgeClient:
+    """``ports.forge.Forge`` and ``Credentials`` for one machine. One repository in two has pull requests."""
+
+    def __init__(self, remote: Remote, machine: "Machine") -> None:
+        self._remote, self._machine = remote, machine
+
+    def serves(self, repository: str) -> bool:
+        return "github" in repository
+
+    async def write(self, repository: str) -> str:
+        return "writes"
+
+    async def read(self, repository: str) -> str:
+        return "reads"
+
+    async def open_pull_request(
+        self, repository: str, *, branch: str, base: str, title: str, body: str, draft: bool, workflow_id: str
+    ) -> PullRequest:
+        world, weather = self._machine.world, self._machine.world.weather
+        began = world.loop.time()
+
+        def find() -> Request | None:
+            return self._remote.request(repository, branch)
+
+        there = await self._machine.call("forge.find", find, weather.push_fails)
+
+        def propose() -> tuple[Request, bool]:
+            if (found := there or find()) is not None:
+                return found, True
+            if (repository, branch) not in self._remote.branches:
+                raise Refused(f"there is no branch {branch}")
+            requests = self._remote.requests.setdefault(repository, [])
+            requests.append(Request(number=len(requests) + 1, branch=branch, workflow_id=workflow_id))
+            world.watch.proposed(workflow_id, branch, began)
+            return requests[-1], False
+
+        request, adopted = await self._machine.call("forge.open", propose, weather.push_fails, weather.push_unknown)
+        return PullRequest(
+            url=f"{repository}/pull/{request.number}", number=request.number, draft=draft, adopted=adopted
+        )

@@ -48,7 +48,7 @@ class Container:
 
     async def ask(self, payload: bytes) -> bytes:
         asked = msgspec.json.decode(payload, type=Invocation)
-        self._world.ledger.invoked(asked)
+        self._world.watch.invoked(asked)
         return msgspec.json.encode(await self._session.accept(asked))
 
 

@@ -83,6 +83,12 @@ class SimQueue:
             entry.receipt = f"{entry.id}/{entry.receives}"
         return [Message(id=x.id, body=x.body, receipt=x.receipt, receives=x.receives, group=x.group) for x in taken]
 
+    def settle(self, messages: Sequence[Message]) -> None:
+        if not self._fifo:
+            for message in messages:
+                self.world.watch.acknowledged(message.body)
+        self.remove(messages)
+
     def remove(self, messages: Sequence[Message]) -> None:
         receipts = {message.receipt for message in messages}
         self.entries = [entry for entry in self.entries if entry.receipt not in receipts]
@@ -109,7 +115,7 @@ class QueueClient:
         return await self._machine.call(name, lambda: messages, 0, self._weather.queue_unknown)
 
     async def acknowledge(self, messages: Sequence[Message]) -> None:
-        await self._call("acknowledge", lambda: self._queue.remove(messages))
+        await self._call("acknowledge", lambda: self._queue.settle(messages))
 
     async def release(self, messages: Sequence[Message], after_seconds: int) -> None:
         await self._call("release", lambda: self._queue.bring_back(messages, after_seconds))

@@ -1,6 +1,7 @@
 """Looks at the fleet from the outside while it runs: at every commit, every effect and every frame that is shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,6 +10,8 @@ from amelia.adapters.memory.tables import Record
 from amelia.adapters.memory.transaction import Written
 from amelia.contract import codec
 from amelia.contract import events as e
+from amelia.contract.invocation import Invocation
+from amelia.domain.effects import Arrived
 from amelia.domain.workflow import Workflow
 
 from .ledger import Pushed
@@ -46,6 +49,8 @@ class Watch:
         self.violations: list[Violation] = []
         self.history: dict[str, list[str]] = {}
         self.cancelled_at: dict[str, float] = {}
+        self.since: dict[str, float] = {}
+        self._life: dict[str, tuple[int, datetime]] = {}
 
     def broken(self, invariant: str, text: str) -> None:
         violation = Violation(invariant, f"{text} (at {self._world.loop.time():.3f} s)")
@@ -65,6 +70,7 @@ class Watch:
         if was != w.status:
             self._world.trace("status", w.id, f"{was} -> {w.status} ({w.reason})")
             self.history.setdefault(w.id, []).append(w.status)
+            self.since[w.id] = self._world.loop.time()
         first = old.sequence if old else 0
         fresh = self._world.database.tables.events.get(w.id, [])[first:]
         if [x.sequence for x in fresh] != list(range(first + 1, w.sequence + 1)):
@@ -88,12 +94,46 @@ class Watch:
             self._world.trace("event", w.id, f"{codec.type_of(event)} {event.attempt}/{event.fact}/{event.ordinal}")
             if isinstance(event, e.AttemptOpened):
                 epoch = event.attempt
+                self._life[w.id] = (epoch, self._world.clock.now())
+            elif isinstance(event, e.RuntimeLost) and "lease" in event.cause:
+                self._lost(w.id)
             elif event.attempt and event.attempt < epoch:
                 self.broken("I2", f"{w.id} took {codec.type_of(event)} of attempt {event.attempt} in epoch {epoch}")
             if event.fact:
                 if event.fact != fact + 1:
                     self.broken("I3", f"{w.id} took fact {event.fact} after {fact}")
                 fact = event.fact
+
+    def _lost(self, workflow_id: str) -> None:
+        _, lived = self._life[workflow_id]
+        if self._world.clock.now() - lived < timedelta(seconds=self._world.settings.lease_seconds):
+            self.broken("I9", f"an attempt of {workflow_id} was taken for lost within its lease")
+
+    def lived(self, arrived: Sequence[Arrived]) -> None:
+        """The journal has taken what runtimes said."""
+        for one in arrived:
+            epoch, _ = self._life.get(one.event.workflow_id, (0, None))
+            if one.event.attempt == epoch:
+                self._life[one.event.workflow_id] = (epoch, self._world.clock.now())
+
+    def acknowledged(self, body: str) -> None:
+        """A message with a runtime's event is gone from its queue: the journal has it, or needs it no more."""
+        if body in self._world.poison:
+            return
+        event = codec.decode_event(msgspec.json.encode(msgspec.json.decode(body)["detail"]))
+        record = self._world.database.tables.workflows[event.workflow_id]
+        w, held = record.workflow, self._world.database.tables.held.get(event.workflow_id, {})
+        kept = any(key[1:] == (event.attempt, event.fact, event.ordinal) for key in held)
+        known = event.fact <= w.fact if event.fact else event.ordinal <= w.ordinal
+        if not (kept or known or event.attempt < w.epoch or w.status in ENDED):
+            self.broken("I1", f"{codec.type_of(event)} of {w.id} is gone from its queue and was never kept")
+
+    def invoked(self, asked: Invocation) -> None:
+        record = self._world.database.tables.workflows[asked.workflow_id]
+        if asked.epoch > record.workflow.epoch:
+            self.broken(
+                "I2", f"a runtime works for {asked.workflow_id} in epoch {asked.epoch}, which was never granted"
+            )
 
     def _not_an_orphan(self, record: Record) -> None:
         w = record.workflow
@@ -122,6 +162,11 @@ class Watch:
             self.broken("I2", f"{pushed.branch} was pushed at a commit the journal does not know")
         if self.cancelled_at.get(w.id, pushed.began) < pushed.began:
             self.broken("I8", f"{pushed.branch} was pushed after {w.id} was cancelled")
+
+    def proposed(self, workflow_id: str, branch: str, began: float) -> None:
+        """A pull request is opened, not found."""
+        if self.cancelled_at.get(workflow_id, began) < began:
+            self.broken("I8", f"a pull request of {branch} was opened after {workflow_id} was cancelled")
 
     def shown(self, workflow_id: str, after: int, sequence: int) -> None:
         """A reader whose last event was ``after`` is shown the next."""

@@ -26,13 +26,22 @@ from .client import Client
 from .ledger import Ledger
 from .loop import BEGINNING, SimLoop, Stuck, simulate
 from .machine import Machine
-from .outside import ObjectsClient, PushClient, Remote
+from .outside import ForgeClient, ObjectsClient, Remote, RemoteClient
 from .platform import Platform, RuntimesClient
 from .queues import BusClient, QueueClient, SimQueue
 from .watch import Violation, Watch
 from .weather import Weather, clear_up, forecast
 
 SETTLE_SECONDS = 600.0
+POISON = (
+    "not json",
+    "[]",
+    '{"detail":{}}',
+    '{"type":"start_workflow"}',
+    '{"detail-type":"agent_message","detail":{"type":"agent_message","workflow_id":"wf-x","attempt":1,"signature":""}}',
+    '{"type":"attend_workflow","id":"1","workflow_id":"wf-nowhere","actor":"eve"}',
+    "[" * 5_000,
+)
 
 
 class Ended(Exception):
@@ -60,6 +69,8 @@ class World:
         self.api = Api(self)
         self.clients = [Client(self, number) for number in range(self.random.choice((1, 2, 3, 4)))]
         self.readers: list[Reader] = []
+        self.poison: set[str] = set()
+        self.calm_since: float | None = None
         self.machines: dict[str, Machine] = {}
         self._lives: list[asyncio.Future[None]] = []
         self._tells = tells
@@ -108,6 +119,8 @@ class World:
         deadline = self.loop.time() + seconds
         while self.loop.time() < deadline and not all(person.done() for person in people):
             await asyncio.sleep(1)
+            check.sessions_end(self)
+            check.timers_strike(self)
             if self.watch.violations:
                 raise Ended
 
@@ -116,6 +129,8 @@ class World:
         deadline = self.loop.time() + 200
         while self.loop.time() < deadline and not check.at_rest(self):
             await asyncio.sleep(1)
+            check.sessions_end(self)
+            check.timers_strike(self)
             if self.watch.violations:
                 raise Ended
 
@@ -153,7 +168,10 @@ class World:
         journal, runtimes = self.journal_for(machine), RuntimesClient(self.platform, machine)
         queue, bus, stop = QueueClient(self.commands, machine), BusClient(machine, None, []), asyncio.Event()
         attempts = Attempts(journal, runtimes, self.keys, self.settings)
-        deliveries = Deliveries(journal, self.objects_for(machine), PushClient(self.remote, machine))
+        remote, forge = RemoteClient(self.remote, machine), ForgeClient(self.remote, machine)
+        deliveries = Deliveries(
+            journal, self.objects_for(machine), remote, forge, forge, patience_seconds=self.random.choice((20.0, 900.0))
+        )
         dispatcher = Dispatcher(journal, runtimes, attempts, deliveries)
         consumer = Consumer(queue, dispatcher.handle, in_flight=2, max_receives=3)
         relay = Relay(journal, queue, bus, resend_seconds=self.settings.resend_seconds)
@@ -171,6 +189,7 @@ class World:
             (weather.mean_session_stop, self._stop_session),
             (weather.mean_outage, lambda: self.database.fail(self.loop.time() + rng.random() * 15)),
             (weather.mean_queue_emptied, lambda: rng.choice((self.commands, self.events)).lose_everything()),
+            (10 if weather.poison else 0, self._poison),
             (30 if weather.clock_steps else 0, lambda: self.clock.step(rng.choice((-30, -5, 5, 30, 300)))),
         ]
         return [self._blow(mean, strike) for mean, strike in blows if mean]
@@ -187,12 +206,19 @@ class World:
         running = self.platform.running()
         return [self.random.choice(running)] if running else []
 
+    def _poison(self) -> None:
+        """Each its own, so that the dead letters can be counted."""
+        body = f"{self.random.choice(POISON)}{' ' * len(self.poison)}"
+        self.poison.add(body)
+        self.random.choice((self.commands, self.events)).put(body, "poison")
+
     def _stop_session(self) -> None:
         for container in self._any_session():
             container.machine.stop(self.random.random() * 2 * self.settings.lease_seconds)
 
     def _calm(self, storm: list["asyncio.Future[None]"]) -> None:
         self.trace("calm")
+        self.calm_since = self.loop.time()
         for blowing in storm:
             blowing.cancel()
         clear_up(self.weather)

@@ -1,0 +1,21 @@
+"""The checks see: each planted bug is found by one of a few seeds, as what it is; without it that seed is clean."""
+
+import pytest
+
+from .planted import BUGS
+from .world import run
+
+MOST_SEEDS = 60
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found(name: str) -> None:
+    invariants, planted = BUGS[name]
+    for seed in range(MOST_SEEDS):
+        with planted():
+            violations = run(seed).violations
+        if violations:
+            assert violations[0].invariant in invariants.split("|"), str(violations[0])
+            assert run(seed).violations == [], "and nothing without it"
+            return
+    raise AssertionError(f"{MOST_SEEDS} seeds did not find it")

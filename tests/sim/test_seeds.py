@@ -1,0 +1,21 @@
+"""The simulated fleet under a few hundred seeds; ``make chaos-sim`` runs many more."""
+
+import pytest
+
+from .world import run
+
+SEEDS = range(200)
+TOGETHER = 20
+ONCE_FAILED: tuple[int, ...] = ()
+"""Seeds that found something once, with what they found."""
+
+
+@pytest.mark.parametrize("first", SEEDS[::TOGETHER])
+def test_no_seed_breaks_an_invariant(first: int) -> None:
+    for seed in range(first, first + TOGETHER):
+        assert run(seed).violations == [], f"SEED={seed} python -m tests.sim"
+
+
+@pytest.mark.parametrize("seed", ONCE_FAILED)
+def test_what_was_found_once_stays_mended(seed: int) -> None:
+    assert run(seed).violations == []
