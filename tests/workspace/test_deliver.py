@@ -109,3 +109,15 @@ async def test_names_that_read_as_options_are_refused(make: Make) -> None:
     work = await make("one")
     with pytest.raises(Refused, match="no name of a branch"):
         await work.to(Path("/x"), branch="--mirror")
+
+
+async def test_what_a_killed_delivery_left_goes_with_the_next_one(
+    origin: Path, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, others = tmp_path / "amelia-deliver-wf-1-old", tmp_path / "amelia-deliver-wf-2-old"
+    for folder in (left, others):
+        (folder / "deliver.git").mkdir(parents=True)
+    await (await make("one")).to(origin)
+    assert [folder.exists() for folder in (left, others)] == [False, True]
+    assert list(tmp_path.glob("amelia-deliver-*")) == [others]

@@ -1,6 +1,8 @@
 """Brings a bundle to the repository's branch, once, however often it is asked to."""
 
 import asyncio
+import glob
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +37,7 @@ async def deliver(
     """
     remote = Remote(repository, token)
     check_branch(branch)
-    async with _scratch() as git:
+    async with _scratch(workflow_id) as git:
         there = await remote.head(git.git_dir, branch)
         if there == commit:
             return Delivered(branch=branch, commit=commit, pushed=False)
@@ -59,7 +61,7 @@ async def withdraw(*, repository: str, branch: str, commit: str, workflow_id: st
     """
     remote = Remote(repository, token)
     check_branch(branch)
-    async with _scratch() as git:
+    async with _scratch(workflow_id) as git:
         if await remote.head(git.git_dir, branch) != commit or not await _is_ours(git, remote, branch, workflow_id):
             return False
         ended = await remote.push(git, branch, "", commit)
@@ -71,14 +73,26 @@ async def withdraw(*, repository: str, branch: str, commit: str, workflow_id: st
     return not there
 
 
+_in_use: set[Path] = set()
+"""By deliveries of this program: one workflow may have two for a moment, when a lock was lost."""
+
+
 @asynccontextmanager
-async def _scratch() -> AsyncIterator[Git]:
-    """An empty repository that is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="amelia-deliver-") as name:
-        git = Git(Path(name) / "deliver.git")
-        git.git_dir.mkdir()
-        await git("init", "--quiet", "--bare", "--template=")
-        yield git
+async def _scratch(workflow_id: str) -> AsyncIterator[Git]:
+    """An empty repository that is gone afterwards. What a delivery of this workflow that was killed has left behind
+    goes first."""
+    prefix = f"amelia-deliver-{workflow_id}-"
+    for left in set(Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*")) - _in_use:
+        await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        _in_use.add(Path(name))
+        try:
+            git = Git(Path(name) / "deliver.git")
+            git.git_dir.mkdir()
+            await git("init", "--quiet", "--bare", "--template=")
+            yield git
+        finally:
+            _in_use.discard(Path(name))
 
 
 async def _is_ours(git: Git, remote: Remote, branch: str, workflow_id: str) -> bool:
