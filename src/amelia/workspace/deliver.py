@@ -82,8 +82,7 @@ async def _scratch(workflow_id: str) -> AsyncIterator[Git]:
     """An empty repository that is gone afterwards. What a delivery of this workflow that was killed has left behind
     goes first."""
     prefix = f"amelia-deliver-{workflow_id}-"
-    for left in set(Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*")) - _in_use:
-        await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+    await asyncio.to_thread(_clear, prefix)
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         _in_use.add(Path(name))
         try:
@@ -93,6 +92,11 @@ async def _scratch(workflow_id: str) -> AsyncIterator[Git]:
             yield git
         finally:
             _in_use.discard(Path(name))
+
+
+def _clear(prefix: str) -> None:
+    for left in set(Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*")) - _in_use:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 async def _is_ours(git: Git, remote: Remote, branch: str, workflow_id: str) -> bool:
