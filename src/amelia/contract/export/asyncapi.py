@@ -20,8 +20,16 @@ _EVENTS = (
 )
 _STREAM = (
     "Every event above `after`, once and in order, then `caught_up`, then live. Closes with 4400 (a bad `after`), "
-    "4404 (no such workflow) or 4408 (the reader was too slow: come back with the last `sequence` it has seen)."
+    "4404 (no such workflow), 4408 (the reader was too slow: come back with the last `sequence` it has seen), 1012 "
+    "(the server restarts: come back at once) or 1013 (the journal is away)."
 )
+_FLEET = (
+    "Every event of the fleet after the cursor `after`, once, each workflow's in order, then `caught_up`, then live. "
+    "Without a cursor from now on, with `begin` from the beginning. Every frame has a `cursor` to come back with. "
+    "Closes as the stream of a workflow does."
+)
+_FRAMES = ("event", "caught_up", "ping")
+_FLEET_FRAMES = ("fleet_event", "fleet_caught_up", "fleet_ping")
 
 
 def asyncapi(version: str) -> JsonObject:
@@ -40,7 +48,7 @@ def asyncapi(version: str) -> JsonObject:
             "messages": {
                 **{tag_of(kind): _command(kind) for kind in COMMANDS},
                 **{tag_of(kind): _event(kind) for kind in EVENTS},
-                **{name: _frame(name) for name in ("event", "caught_up", "ping")},
+                **{name: _frame(name) for name in (*_FRAMES, *_FLEET_FRAMES)},
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _TOKEN}},
         },
@@ -63,10 +71,29 @@ def _channels() -> JsonObject:
             "address": "/api/v1/workflows/{workflow_id}/events",
             "description": _STREAM,
             "parameters": workflow,
-            "messages": _named("event", "caught_up", "ping"),
+            "messages": _named(*_FRAMES),
             "bindings": {"ws": {"method": "GET", "query": query}},
         },
+        "fleetStream": {
+            "address": "/api/v1/events",
+            "description": _FLEET,
+            "messages": _named(*_FLEET_FRAMES),
+            "bindings": {"ws": {"method": "GET", "query": _fleet_query(batch)}},
+        },
     }
+
+
+def _fleet_query(batch: JsonObject) -> JsonObject:
+    after = {"type": "string", "default": "", "description": "The cursor of the last frame seen, or `begin`."}
+    narrowing = {
+        "status": "Of workflows in this status when the event is read.",
+        "type": "Events of this type.",
+        "repository": "Of workflows in this repository.",
+    }
+    some = {
+        name: {"type": "array", "items": {"type": "string"}, "description": said} for name, said in narrowing.items()
+    }
+    return {"type": "object", "properties": {"after": after, **some, "batch": batch}}
 
 
 def _operations() -> JsonObject:
@@ -77,7 +104,11 @@ def _operations() -> JsonObject:
         "publishFact": _operation("send", "events", control),
         "receiveRuntimeEvent": _operation("receive", "events", map(tag_of, _RUNTIME)),
         "streamEvents": {
-            **_operation("send", "stream", ("event", "caught_up", "ping")),
+            **_operation("send", "stream", _FRAMES),
+            "security": [{"$ref": "#/components/securitySchemes/token"}],
+        },
+        "streamFleet": {
+            **_operation("send", "fleetStream", _FLEET_FRAMES),
             "security": [{"$ref": "#/components/securitySchemes/token"}],
         },
     }

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from .. import commands as c
 from .. import events as e
+from .. import frames as f
 from .. import views as v
 from ..envelope import Command, Event
 from ..ids import derive_id, derived_workflow_id
@@ -212,6 +213,8 @@ def _views() -> tuple[Any, ...]:
         ),
         v.CaughtUp(sequence=7),
         v.Ping(timestamp="2027-01-15T09:31:00.000Z"),
+        f.FleetCaughtUp(cursor="90210-1187"),
+        f.FleetPing(timestamp="2027-01-15T09:31:00.000Z", cursor="90214-0"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from .. import commands, events, invocation, plan, views, workflow
+from .. import commands, events, frames, invocation, plan, views, workflow
 from .schema import DIALECT, JsonObject, schema_of
 
 COMMANDS: tuple[Any, ...] = get_args(commands.AnyCommand)
@@ -17,6 +17,8 @@ _OTHERS: dict[str, Any] = {
     "profile": workflow.Profile,
     "stream/caught_up": views.CaughtUp,
     "stream/ping": views.Ping,
+    "stream/fleet_caught_up": frames.FleetCaughtUp,
+    "stream/fleet_ping": frames.FleetPing,
     "views/start_request": views.StartRequest,
     "views/decision_request": views.DecisionRequest,
     "views/revise_request": views.ReviseRequest,
@@ -52,7 +54,7 @@ def types() -> dict[str, Any]:
 
 def schemas() -> dict[str, JsonObject]:
     made = {name: schema_of(kind) for name, kind in types().items()}
-    return {**made, "stream/event": _streamed()}
+    return {**made, "stream/event": _streamed(), "stream/fleet_event": _streamed_with_cursor()}
 
 
 def _streamed() -> JsonObject:
@@ -65,4 +67,17 @@ def _streamed() -> JsonObject:
         "required": ["sequence"],
         "properties": {"sequence": {"type": "integer", "minimum": 1, "description": "Dense per workflow, from 1."}},
         "anyOf": [{"$ref": f"../events/{tag_of(kind)}.json"} for kind in EVENTS if kind is not events.RuntimeHeartbeat],
+    }
+
+
+def _streamed_with_cursor() -> JsonObject:
+    cursor = {"type": "string", "description": "Opaque; as `after` it is where to go on behind this event."}
+    return {
+        "$schema": DIALECT,
+        "title": "FleetEvent",
+        "description": "A frame of the fleet's stream: an event as on its workflow's stream, and its place.",
+        "type": "object",
+        "required": ["cursor"],
+        "properties": {"cursor": cursor},
+        "allOf": [{"$ref": "event.json"}],
     }
