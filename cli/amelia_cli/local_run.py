@@ -84,6 +84,8 @@ class LocalRun:
                     profile=row.profile,
                     decision=row.decision,
                     highest_fact=row.fact,
+                    generation=row.generation,
+                    retries=row.retries,
                 ),
                 driver=driver,
                 model=self._model.name,

@@ -11,13 +11,14 @@ import pytest
 
 from amelia.adapters.local.objects import FolderObjects
 from amelia.contract.envelope import Event
-from amelia.contract.events import WorkflowBlocked, WorkHandedIn
+from amelia.contract.events import TokensUsed, WorkflowBlocked, WorkHandedIn
 from amelia.contract.ids import new_workflow_id
 from amelia.contract.plan import Plan, Task
-from amelia.contract.workflow import Decision, Issue, Profile
+from amelia.contract.workflow import Decision, Issue, Money, Profile
 from amelia.drivers.base import Message, Request, Text, TextDelta, ToolCall, Turn, Usage
 from amelia.errors import Refused
 from amelia.memory.local import LocalMemory
+from amelia.orchestrator.account import highest
 from amelia.orchestrator.facts import above
 from amelia.orchestrator.job import Ended, Job
 from amelia.orchestrator.run import run
@@ -152,6 +153,14 @@ class World:
             workdir=self.folder / f"work{place or epoch}",
             epoch=epoch,
         )
+
+    @property
+    def spent(self) -> dict[int, Money]:
+        """As the journal would fold it."""
+        spent: dict[int, Money] = {}
+        for fact in self.heard.of(TokensUsed):
+            spent = highest(spent, {fact.of_attempt: fact.used})
+        return spent
 
     def decided(self, kind: Any = "approved") -> Decision:
         block: WorkflowBlocked = self.heard.of(WorkflowBlocked)[-1]

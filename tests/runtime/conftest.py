@@ -23,6 +23,7 @@ from amelia.contract.invocation import Invocation
 from amelia.contract.workflow import Issue
 from amelia.errors import AmeliaError
 from amelia.orchestrator.job import Ended
+from amelia.orchestrator.live import Live
 from amelia.ports.agents import Announcer
 from amelia.ports.queues import Announcement
 from amelia.settings import Settings
@@ -103,7 +104,7 @@ def asked() -> Callable[..., Invocation]:
     return make
 
 
-Work = Callable[[Invocation, Announcer], Awaitable[Ended]]
+Work = Callable[[Invocation, Announcer, Live], Awaitable[Ended]]
 
 
 class Caller:

@@ -13,6 +13,7 @@ from amelia.contract.signature import verify
 from amelia.contract.workflow import Decision
 from amelia.errors import Unavailable
 from amelia.orchestrator.job import Ended
+from amelia.orchestrator.live import Live
 from amelia.ports.agents import Announcer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for class-based `config`")  # bedrock_agentcore
@@ -34,7 +35,7 @@ class Script:
         if go:
             self.go.set()
 
-    async def __call__(self, asked: Invocation, announcer: Announcer) -> Ended:
+    async def __call__(self, asked: Invocation, announcer: Announcer, live: Live) -> Ended:
         self.begun.append(asked)
         try:
             for number in range(1, self.facts + 1):

@@ -13,6 +13,8 @@ from amelia.contract.invocation import Invocation
 from amelia.contract.workflow import Profile
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
+from amelia.orchestrator.account import Account
+from amelia.orchestrator.live import Live
 from amelia_runtime.choosing import Missing, choose
 from amelia_runtime.working import Workshop
 
@@ -55,6 +57,10 @@ class Flaky(LocalMemory):
             yield saver
 
 
+def live(epoch: int) -> Live:
+    return Live(Account(epoch))
+
+
 def workshop(tmp_path: Path, memory: LocalMemory, **environ: str) -> Workshop:
     return Workshop(objects=FolderObjects(tmp_path / "objects"), memory=memory, environ=environ, pauses=(0, 0))
 
@@ -62,7 +68,7 @@ def workshop(tmp_path: Path, memory: LocalMemory, **environ: str) -> Workshop:
 async def test_a_repository_that_does_not_clone_ends_the_workflow_with_the_reason(tmp_path: Path, asked: Asked) -> None:
     ear = Ear()
     invocation = asked(1, repository=(tmp_path / "nowhere").as_uri())
-    ended = await workshop(tmp_path, LocalMemory(tmp_path)).carry(invocation, ear)
+    ended = await workshop(tmp_path, LocalMemory(tmp_path)).carry(invocation, ear, live(1))
     assert ended.state == "finished"
     [said] = ear.heard
     assert isinstance(said, WorkflowCompleted)
@@ -74,7 +80,9 @@ async def test_without_credentials_for_a_model_the_workflow_fails_saying_what_to
     tmp_path: Path, asked: Asked, repository: Path
 ) -> None:
     ear = Ear()
-    ended = await workshop(tmp_path, LocalMemory(tmp_path)).carry(asked(1, repository=repository.as_uri()), ear)
+    ended = await workshop(tmp_path, LocalMemory(tmp_path)).carry(
+        asked(1, repository=repository.as_uri()), ear, live(1)
+    )
     assert (ended.state, ended.result) == ("finished", "failed")
     assert "ANTHROPIC_API_KEY" in ended.cause
     assert [said.fact for said in ear.heard] == list(range(1, ended.last_fact + 1))
@@ -83,7 +91,7 @@ async def test_without_credentials_for_a_model_the_workflow_fails_saying_what_to
 async def test_a_run_that_something_was_away_for_is_tried_again(tmp_path: Path, asked: Asked, repository: Path) -> None:
     ear = Ear()
     memory = Flaky(tmp_path / "memory", Unavailable("the memory is away"), times=2)
-    ended = await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), ear)
+    ended = await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), ear, live(1))
     assert "ANTHROPIC_API_KEY" in ended.cause
 
 
@@ -99,9 +107,9 @@ async def test_a_run_that_is_given_up_leaves_a_fact_that_a_later_attempt_says_ag
 ) -> None:
     memory = Flaky(tmp_path / "memory", error, times)
     ear, later = Ear(), Ear()
-    ended = await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), ear)
+    ended = await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), ear, live(1))
     assert (ended.state, ended.result, ended.cause) == ("finished", "failed", cause)
-    again = await workshop(tmp_path, memory).carry(asked(2, repository=repository.as_uri()), later)
+    again = await workshop(tmp_path, memory).carry(asked(2, repository=repository.as_uri()), later, live(2))
     assert again == ended
     assert later.heard == ear.heard
     assert isinstance(ear.heard[-1], WorkflowCompleted)
@@ -112,7 +120,7 @@ async def test_a_run_that_is_given_up_leaves_a_fact_that_a_later_attempt_says_ag
 async def test_a_memory_that_stays_away_is_the_callers_to_know(tmp_path: Path, asked: Asked, repository: Path) -> None:
     memory = Flaky(tmp_path / "memory", Unavailable("the memory is away"), times=99)
     with pytest.raises(Unavailable, match="the memory is away"):
-        await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), Ear())
+        await workshop(tmp_path, memory).carry(asked(1, repository=repository.as_uri()), Ear(), live(1))
 
 
 @pytest.mark.parametrize(

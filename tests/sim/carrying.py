@@ -20,6 +20,7 @@ from amelia.contract.workflow import Budget, Money
 from amelia.errors import Unavailable
 from amelia.orchestrator.facts import above, fact_id, record
 from amelia.orchestrator.job import Ended
+from amelia.orchestrator.live import Live
 from amelia.orchestrator.state import State
 from amelia.ports.agents import Announcer
 
@@ -61,7 +62,7 @@ class Carrier:
         self._world = world
         self._machine = machine
 
-    async def carry(self, asked: Invocation, announcer: Announcer) -> Ended:
+    async def carry(self, asked: Invocation, announcer: Announcer, live: Live) -> Ended:
         """As the runtime's own work does: patient for a while, then lost."""
         for pause in (*_PAUSES, None):
             try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -14,6 +14,7 @@ from amelia.contract.events import RuntimeHeartbeat
 from amelia.contract.ids import new_id
 from amelia.contract.invocation import Invocation
 from amelia.contract.signature import sign
+from amelia.contract.workflow import Money
 from amelia.errors import AmeliaError, Refused, Unavailable
 from amelia.failpoints import reach
 from amelia.ports.queues import Announcement, Bus
@@ -42,16 +43,24 @@ class _Numbered(msgspec.Struct, frozen=True, kw_only=True):
 class BusAnnouncer:
     """Implements ``ports.agents.Announcer`` for one attempt. Everything is called on one event loop.
 
-    ``pauses``: seconds before the bus is tried again, the last one for ever.
+    ``pauses``: seconds before the bus is tried again, the last one for ever. ``used``: what the attempt has spent so
+    far, for the heartbeats.
     """
 
     def __init__(
-        self, bus: Bus, invocation: Invocation, *, pauses: Sequence[float] = (0.1, 0.3, 1, 3, 5), room: int = ROOM
+        self,
+        bus: Bus,
+        invocation: Invocation,
+        *,
+        pauses: Sequence[float] = (0.1, 0.3, 1, 3, 5),
+        room: int = ROOM,
+        used: Callable[[], Money] = Money,
     ) -> None:
         self._bus = bus
         self._invocation = invocation
         self._key = bytes.fromhex(invocation.signing_key)
         self._pauses = pauses
+        self._used = used
         self._backlog = Backlog(room)
         self._known: dict[int, Fact] = {}
         self._last_fact = self._said_fact = invocation.highest_fact
@@ -191,6 +200,7 @@ class BusAnnouncer:
             workflow_id=self._invocation.workflow_id,
             last_fact=self._said_fact,
             last_ordinal=self._said_ordinal,
+            used=self._used(),
         )
         with contextlib.suppress(AmeliaError, TimeoutError):
             async with asyncio.timeout(self._seconds):

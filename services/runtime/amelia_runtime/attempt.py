@@ -10,14 +10,16 @@ import msgspec
 
 from amelia.contract.invocation import Invocation
 from amelia.errors import AmeliaError
+from amelia.orchestrator.account import Account
 from amelia.orchestrator.job import Ended
+from amelia.orchestrator.live import Ends, Live
 from amelia.ports.agents import Announcer
 from amelia.ports.queues import Bus
 
 from .announcer import BusAnnouncer
 from .logs import WORKING_FOR
 
-Work = Callable[[Invocation, Announcer], Awaitable[Ended]]
+Work = Callable[[Invocation, Announcer, Live], Awaitable[Ended]]
 Busy = Callable[[], AbstractContextManager[None]]
 """While one is entered, ``/ping`` answers HealthyBusy."""
 
@@ -35,25 +37,39 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt:
-    """``state``: ``lost`` when the work ended without a word that the next attempt could rely on."""
+    """``state``: ``lost`` when the work ended without a word that the next attempt could rely on. ``begun`` is when the
+    session began, in the loop's time."""
 
-    def __init__(self, asked: Invocation, parts: Parts, busy: Busy) -> None:
+    def __init__(self, asked: Invocation, parts: Parts, busy: Busy, begun: float) -> None:
         self.epoch = asked.epoch
-        self.state: Literal["working", "blocked", "finished", "lost"] = "working"
+        self.state: Literal["working", "blocked", "paused", "finished", "lost"] = "working"
         self._asked = asked
         self._commands = {asked.command_id}
         self._work = parts.work
         self._busy = busy
-        self._announcer = BusAnnouncer(parts.bus, asked)
+        account = Account(asked.epoch, asked.left, asked.spent)
+        self._live = Live(account, asked.messages, Ends.of(asked.session_seconds, begun))
+        self._announcer = BusAnnouncer(parts.bus, asked, used=lambda: account.used)
         self._task = self._begin(self._worked())
 
     @property
     def last_fact(self) -> int:
         return self._announcer.last_fact
 
+    @property
+    def alive(self) -> bool:
+        """Works, or says what it has to say."""
+        return not self._task.done()
+
+    def knows(self, command_id: str) -> bool:
+        return command_id in self._commands
+
     def again(self, asked: Invocation) -> Literal["accepted", "duplicate"]:
-        """Says again what the bus may have lost, and goes on where there is something to go on with."""
-        outcome: Literal["accepted", "duplicate"] = "duplicate" if asked.command_id in self._commands else "accepted"
+        """Says again what the bus may have lost, passes on what people have said since, and goes on where there is
+        something to go on with."""
+        outcome: Literal["accepted", "duplicate"] = "duplicate" if self.knows(asked.command_id) else "accepted"
+        self._live.notes = asked.messages
+        self._live.account.allow(asked.left, asked.spent)
         self._commands.add(asked.command_id)
         self._announcer.repeat(asked.highest_fact)
         if self._task.done():
@@ -93,7 +109,7 @@ class Attempt:
         self.state = "working"
         self._announcer.start()
         try:
-            ended = await self._work(self._asked, self._announcer)
+            ended = await self._work(self._asked, self._announcer, self._live)
             await self._announcer.drained()
             await self._announcer.show_life()
         except Exception as error:
@@ -109,6 +125,7 @@ class Attempt:
         self._announcer.start()
         try:
             await self._announcer.drained()
+            await self._announcer.show_life()
         except AmeliaError as error:
             self.state = "lost"
             log.error("the facts were refused: %s", error)

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Literal
 
 from amelia.contract.invocation import Accepted, Invocation
 from amelia.errors import Refused
 
 from .attempt import Attempt, Busy, Parts
+from .lifetime import seconds_lived
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -15,9 +17,11 @@ DRAIN_SECONDS = 3.0
 
 
 class Session:
-    """One process, one workflow, one attempt at a time. Lives on the event loop it is first asked on."""
+    """One process, one workflow, one attempt at a time. Lives on the event loop it is first asked on.
+    ``lived``: for how many seconds the process has been there."""
 
-    def __init__(self, open_parts: OpenParts, busy: Busy) -> None:
+    def __init__(self, open_parts: OpenParts, busy: Busy, *, lived: Callable[[], float] = seconds_lived) -> None:
+        self._lived = lived
         self._open_parts = open_parts
         self._busy = busy
         self._lock = asyncio.Lock()
@@ -38,6 +42,8 @@ class Session:
                 raise Refused(f"this session works for {self._workflow_id}; invoke {asked.workflow_id} on its own")
             self._workflow_id = asked.workflow_id
             current = self._current
+            if asked.purpose == "ask":
+                return await self._told(asked)
             if current and asked.epoch < current.epoch:
                 return Accepted(outcome="superseded", epoch=current.epoch, last_fact=current.last_fact)
             if current and asked.epoch == current.epoch:
@@ -45,8 +51,25 @@ class Session:
                 return Accepted(outcome=outcome, epoch=current.epoch, last_fact=current.last_fact)
             if current:
                 await current.abandon()
-            self._current = Attempt(asked, await self._opened(), self._busy)
+            begun = self.loop.time() - self._lived()
+            self._current = Attempt(asked, await self._opened(), self._busy, begun)
             return Accepted(outcome="accepted", epoch=asked.epoch, last_fact=asked.highest_fact)
+
+    async def _told(self, asked: Invocation) -> Accepted:
+        """Whether that attempt is at work here. Nothing is started; but an attempt that is older than what is asked
+        about has been replaced, and ends."""
+        current = self._current
+        if current is None:
+            return Accepted(outcome="idle", epoch=0)
+        if asked.epoch > current.epoch:
+            await current.abandon()
+        if asked.epoch < current.epoch:
+            outcome: Literal["accepted", "duplicate", "superseded", "idle"] = "superseded"
+        elif asked.epoch > current.epoch or not current.alive:
+            outcome = "idle"
+        else:
+            outcome = "duplicate" if current.knows(asked.command_id) else "accepted"
+        return Accepted(outcome=outcome, epoch=current.epoch, last_fact=current.last_fact)
 
     async def close(self) -> None:
         """Stops the work; what is on its way to the bus has a few seconds to get there."""

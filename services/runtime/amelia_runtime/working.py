@@ -4,27 +4,23 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from msgspec.structs import replace
-
-from amelia.contract.events import WorkflowCompleted
 from amelia.contract.invocation import Invocation
-from amelia.contract.workflow import Money, Profile
+from amelia.contract.workflow import Profile
 from amelia.drivers.base import Driver
+from amelia.drivers.prices import prices_for
 from amelia.errors import AmeliaError, Unavailable
 from amelia.memory.base import Memory
-from amelia.orchestrator.announcing import AnnouncingSaver
-from amelia.orchestrator.facts import record
-from amelia.orchestrator.graph import compile_graph
-from amelia.orchestrator.job import Ended, Job
+from amelia.orchestrator.giving_up import give_up
+from amelia.orchestrator.job import Ended, Job, Limits
+from amelia.orchestrator.live import Live
 from amelia.orchestrator.run import run
-from amelia.orchestrator.site import Site
-from amelia.orchestrator.state import beginning, values_of, work_of
 from amelia.ports.agents import Announcer, ObjectStore
 
-from .choosing import Missing, choose
+from .choosing import choose
 
 Choose = Callable[[Profile, Mapping[str, str]], tuple[Driver, str]]
 
@@ -43,31 +39,27 @@ class Workshop:
         environ: Mapping[str, str],
         pauses: Sequence[float] = (2, 10, 30),
         chooses: Choose = choose,
+        limits: Limits | None = None,
     ) -> None:
         self._objects = objects
         self._memory = memory
         self._environ = environ
         self._pauses = pauses
         self._chooses = chooses
+        self._limits = limits or Limits()
 
-    async def carry(self, asked: Invocation, announcer: Announcer) -> Ended:
+    async def carry(self, asked: Invocation, announcer: Announcer, live: Live) -> Ended:
         """Raises ``Unavailable`` when not even the failure could be written to the memory."""
         job = job_of(asked)
-        workdir = await asyncio.to_thread(_fresh_directory, asked)
-        driver, model = self._chooses(asked.profile, self._environ)
         try:
-            return await self._patiently(job, asked.epoch, driver, model, announcer, workdir)
+            async with self._driver(asked) as (driver, model), _workdir(asked) as workdir:
+                return await self._patiently(job, driver, model, announcer, live, workdir)
         except Exception as error:
-            if not isinstance(error, AmeliaError):
-                log.exception("the run failed")
-            cause = str(error) if isinstance(error, AmeliaError) else f"the runtime failed: {_said(error)}"
-            return await self._give_up(job, asked.epoch, announcer, cause)
-        finally:
-            await driver.aclose()
-            await asyncio.to_thread(shutil.rmtree, workdir, ignore_errors=True)
+            log.error("given up: %s", error, exc_info=not isinstance(error, AmeliaError))
+            return await give_up(job, error, announcer=announcer, memory=self._memory, live=live)
 
     async def _patiently(
-        self, job: Job, epoch: int, driver: Driver, model: str, announcer: Announcer, workdir: Path
+        self, job: Job, driver: Driver, model: str, announcer: Announcer, live: Live, workdir: Path
     ) -> Ended:
         for pause in (*self._pauses, None):
             try:
@@ -79,7 +71,10 @@ class Workshop:
                     objects=self._objects,
                     memory=self._memory,
                     workdir=workdir,
-                    epoch=epoch,
+                    epoch=live.account.epoch,
+                    live=live,
+                    prices=prices_for(self._environ),
+                    limits=self._limits,
                 )
             except Unavailable as error:
                 if pause is None:
@@ -88,30 +83,13 @@ class Workshop:
                 await asyncio.sleep(pause)
         raise AssertionError
 
-    async def _give_up(self, job: Job, epoch: int, announcer: Announcer, cause: str) -> Ended:
-        """The failure becomes the checkpoint's last fact, so that it is said again however often it is lost."""
-        log.error("given up: %s", cause)
-        async with self._memory.checkpoints(job.workflow_id, epoch) as inner:
-            saver = AnnouncingSaver(inner, announcer, job.highest_fact)
-            site = Site(
-                job,
-                driver=Missing(cause),
-                model="",
-                announcer=announcer,
-                objects=self._objects,
-                workdir=Path(),
-                epoch=epoch,
-                carried=Money(),
-            )
-            graph = compile_graph(site, saver)
-            snapshot = await graph.aget_state({"configurable": {"thread_id": job.workflow_id}})
-            state = values_of(snapshot.values) or beginning()
-            await saver.announce(state)
-            work = replace(work_of(state), step="end", begun=epoch, result="failed", cause=cause)
-            ended = WorkflowCompleted(id="", workflow_id=job.workflow_id, result="failed", cause=cause)
-            state = record(state, work, (ended,), job.highest_fact)
-            await graph.aupdate_state(snapshot.config, state, as_node="finish")
-            return Ended(state="finished", last_fact=state["last_fact"], result="failed", cause=cause)
+    @asynccontextmanager
+    async def _driver(self, asked: Invocation) -> AsyncIterator[tuple[Driver, str]]:
+        driver, model = self._chooses(asked.profile, self._environ)
+        try:
+            yield driver, model
+        finally:
+            await driver.aclose()
 
 
 def job_of(asked: Invocation) -> Job:
@@ -124,16 +102,26 @@ def job_of(asked: Invocation) -> Job:
         profile=asked.profile,
         decision=asked.decision,
         highest_fact=asked.highest_fact,
+        generation=asked.generation,
+        retries=asked.retries,
+        clone_token=asked.clone_token,
     )
 
 
-def _fresh_directory(asked: Invocation) -> Path:
-    """This attempt's own. What attempts of the workflow that were killed have left behind goes."""
+@asynccontextmanager
+async def _workdir(asked: Invocation) -> AsyncIterator[Path]:
+    """This attempt's own, gone when it ends. So is what attempts before it, that were killed, have left behind."""
     name = f"amelia-{asked.workflow_id}-"
-    for left in Path(tempfile.gettempdir()).glob(f"{name}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{name}{asked.epoch}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}{asked.epoch}-"))
+    try:
+        await asyncio.to_thread(_clear, folder, name, asked.epoch)
+        yield folder
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
 
-def _said(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+def _clear(folder: Path, name: str, epoch: int) -> None:
+    for left in folder.parent.glob(f"{name}*"):
+        written = left.name.removeprefix(name).partition("-")[0]
+        if left != folder and written.isdecimal() and int(written) <= epoch:
+            shutil.rmtree(left, ignore_errors=True)

@@ -8,9 +8,8 @@ import msgspec
 
 from ..contract.codec import decode_event, encode, type_of
 from ..contract.envelope import Event
-from ..contract.events import TokensUsed
+from ..contract.events import BudgetReached, WorkflowCompleted, WorkflowTimeout
 from ..contract.ids import derive_id
-from ..contract.workflow import Money
 from .state import State, Work, encoded
 
 E = TypeVar("E", bound=Event)
@@ -39,7 +38,7 @@ def record(state: State, work: Work, said: Sequence[Event], held: int) -> State:
 
     A memory that has fallen behind the journal is numbered on from the journal: else nobody would hear the rest.
     """
-    first = max(state["last_fact"], held) + 1
+    first = next_number(state, held)
     fresh = [encode(stamped(event, number)).decode() for number, event in enumerate(said, first)]
     kept = [text for text in state["facts"] if decode_event(text).fact > held]
     return State(work=encoded(work), facts=kept + fresh, last_fact=first - 1 + len(fresh))
@@ -50,6 +49,20 @@ def above(state: State, held: int) -> list[Event]:
     return [fact for text in state["facts"] if (fact := decode_event(text)).fact > held]
 
 
-def unheard(facts: Sequence[Event]) -> Money:
-    """What an earlier attempt spent and the journal has not heard of: this attempt will say it as its own."""
-    return next((fact.used for fact in reversed(facts) if isinstance(fact, TokensUsed)), Money())
+def next_number(state: State, held: int) -> int:
+    """Of the fact that is recorded next."""
+    return max(state["last_fact"], held) + 1
+
+
+def without_end(state: State, held: int) -> State:
+    """Takes back an end that the journal has not heard of: the workflow goes on instead, under the same number."""
+    facts = [decode_event(text) for text in state["facts"]]
+    if not facts or not isinstance(facts[-1], WorkflowCompleted) or facts[-1].fact <= held:
+        return state
+    return State(work=state["work"], facts=state["facts"][:-1], last_fact=facts[-1].fact - 1)
+
+
+def unheard_pause(state: State, held: int) -> bool:
+    """Whether the newest word is a stop that the journal has yet to hear of."""
+    facts = above(state, held)
+    return bool(facts) and isinstance(facts[-1], BudgetReached | WorkflowTimeout)

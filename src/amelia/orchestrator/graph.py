@@ -1,7 +1,7 @@
 """The graph: open, plan, wait for a decision, develop task by task, review, finish."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from langgraph.graph import END, START, StateGraph
 
@@ -30,26 +30,47 @@ class Node(Protocol):
 STEPS: dict[Step, tuple[Action, tuple[Step, ...]]] = {
     "open": (open_repository, ("plan", "finish")),
     "plan": (plan, ("gate", "finish")),
-    "gate": (gate, ("develop", "finish")),
+    "gate": (gate, ("plan", "develop", "finish")),
     "develop": (develop, ("develop", "review", "finish")),
     "review": (review_work, ("develop", "finish")),
     "finish": (finish, ("end",)),
 }
 """What each step does, and the steps it may lead to. A step names the next one in the state it returns."""
 
+LONG: frozenset[Step] = frozenset({"open", "plan", "develop", "review"})
+"""Steps that are not begun when the session's end is near."""
 
-def compile_graph(site: Site, saver: "BaseCheckpointSaver[str]") -> "CompiledStateGraph[State, None, State, State]":
+ELSEWHERE = "elsewhere"
+"""The node in whose name a state is written that no step led to; it leads to any."""
+
+
+def compile_graph(
+    site: Site | None, saver: "BaseCheckpointSaver[str]"
+) -> "CompiledStateGraph[State, None, State, State]":
+    """Without a site it can be looked at and written to, not run."""
     builder = StateGraph(State)
     for name, (action, leads_to) in STEPS.items():
-        builder.add_node(str(name), _node(site, action))
-        ways: dict[Any, str] = {step: END if step == "end" else step for step in leads_to}
-        builder.add_conditional_edges(name, step_of, ways)
+        builder.add_node(str(name), _node(site, name, action))
+        builder.add_conditional_edges(name, step_of, _ways(leads_to))
+    builder.add_node(ELSEWHERE, _as_it_is)
+    builder.add_conditional_edges(ELSEWHERE, step_of, _ways(get_args(Step)))
     builder.add_edge(START, "open")
     return builder.compile(checkpointer=saver)
 
 
-def _node(site: Site, action: Action) -> Node:
+def _ways(steps: tuple[Step, ...]) -> dict[Any, str]:
+    return {step: END if step == "end" else step for step in steps}
+
+
+def _node(site: Site | None, name: Step, action: Action) -> Node:
     async def node(state: State) -> State:
+        assert site is not None
+        if name in LONG:
+            site.check_time()
         return await action(site, state)
 
     return node
+
+
+async def _as_it_is(state: State) -> State:
+    return state

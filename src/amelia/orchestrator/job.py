@@ -8,7 +8,11 @@ from ..contract.workflow import Decision, Issue, Profile
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """``branch`` is the name the work will get; ``decision`` answers the block the checkpoint waits at, if any."""
+    """``branch`` is the name the work will get; ``decision`` answers the block the checkpoint waits at, if any.
+
+    ``generation`` counts the times the workflow was begun anew: each has checkpoints and objects of its own.
+    ``retries`` counts the times an ended one was to go on. ``clone_token`` is for the clone alone.
+    """
 
     workflow_id: str
     issue: Issue
@@ -18,12 +22,37 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile = Profile()
     decision: Decision | None = None
     highest_fact: int = 0
+    generation: int = 0
+    retries: int = 0
+    clone_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Job(workflow_id={self.workflow_id!r}, generation={self.generation})"
+
+    @property
+    def thread(self) -> str:
+        """The checkpoints' name; at most 100 characters, letters, digits and hyphens."""
+        return f"{self.workflow_id}-g{self.generation}" if self.generation else self.workflow_id
+
+    @property
+    def folder(self) -> str:
+        """Where its objects lie."""
+        return f"{self.workflow_id}/generation-{self.generation}" if self.generation else self.workflow_id
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """In seconds. A model that says nothing for ``silence`` is taken to be away; a tool that is at work says so every
+    ``still``."""
+
+    silence: float = 600
+    still: float = 60
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """``blocked``: the graph waits at the gate. ``finished``: there is nothing more to do, whatever the result."""
+    """``blocked``: the graph waits at the gate. ``paused``: it stopped on purpose, and goes on when it is run again.
+    ``finished``: there is nothing more to do, whatever the result."""
 
-    state: Literal["blocked", "finished"]
+    state: Literal["blocked", "paused", "finished"]
     last_fact: int
     result: Literal["", "success", "failed"] = ""
     cause: str = ""

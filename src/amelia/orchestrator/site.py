@@ -1,78 +1,137 @@
 """What the steps of one run stand on."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from ..contract.envelope import Event
-from ..contract.events import TokensUsed
-from ..contract.workflow import Money
+from ..contract.events import BudgetReached, MessageApplied, TokensUsed, WorkflowTimeout
+from ..contract.workflow import Money, Note
 from ..drivers.base import Driver, Label, Usage
-from ..drivers.prices import price_list
+from ..drivers.prices import PriceList
+from ..errors import Refused, Unavailable
 from ..ports.agents import Announcer, ObjectStore
 from ..workspace.tree import Tree, open_tree
+from .agents.record import Shelf
+from .agents.voice import Voice
 from .facts import record
-from .job import Job
+from .job import Job, Limits
+from .live import Live, Stopped
 from .state import State, Step, Work
 
 
-class Site:
-    """``carried`` is what this attempt's usage begins at: spent by an earlier one, and not yet in the journal."""
+class RepositoryRefused(Refused):
+    """The repository, or its base, is not there, or may not be read."""
 
+
+class RepositoryAway(Unavailable):
+    """The repository's server does not answer."""
+
+
+class Site:
     def __init__(
         self,
         job: Job,
         *,
         driver: Driver,
         model: str,
+        prices: PriceList,
         announcer: Announcer,
         objects: ObjectStore,
         workdir: Path,
-        epoch: int,
-        carried: Money,
+        live: Live,
+        limits: Limits,
     ) -> None:
         self.job = job
         self.driver = driver
         self.model = model
+        self.prices = prices
         self.announcer = announcer
         self.objects = objects
         self.workdir = workdir
-        self.epoch = epoch
-        self._carried = carried
+        self.live = live
+        self.account = live.account
+        self.epoch = live.account.epoch
+        self.limits = limits
         self._tree: Tree | None = None
 
     async def tree(self, work: Work) -> Tree:
         """The worktree with the commits of the finished tasks. Cloned at the first call of a run.
 
-        Raises ``Refused`` when the repository or its base branch is not there, ``Unavailable`` for the network.
+        Raises ``RepositoryRefused`` and ``RepositoryAway``.
         """
         if self._tree is None:
-            job = self.job
-            tree = await open_tree(job.repository, job.base, job.branch, self.workdir, work.base_commit)
+            tree = await self._cloned(work)
             if work.bundle is not None:
                 await tree.restore_commits(await self.objects.get(work.bundle), work.commit)
             self._tree = tree
         return self._tree
 
+    async def _cloned(self, work: Work) -> Tree:
+        job = self.job
+        agent = {"develop": "developer", "review": "reviewer"}.get(work.step, "architect")
+        try:
+            async with Voice(self.announcer, self.label(agent), self.limits.still).during("fetching the repository"):
+                return await open_tree(
+                    job.repository, job.base, job.branch, self.workdir, work.base_commit, token=job.clone_token
+                )
+        except Refused as error:
+            raise RepositoryRefused(str(error)) from error
+        except Unavailable as error:
+            raise RepositoryAway(str(error)) from error
+
     def label(self, agent: str, task: str = "", round: int = 1) -> Label:  # noqa: A002 - the label's own word
         return Label(workflow_id=self.job.workflow_id, issue=self.job.issue.id, agent=agent, task=task, round=round)
 
-    def spend(self, work: Work, usage: Usage) -> Work:
-        """Usage counts from zero in every attempt."""
-        before = work.spent if work.spent_in == self.epoch else self._carried
-        spent = Money(
-            input_tokens=before.input_tokens + usage.input_tokens,
-            output_tokens=before.output_tokens + usage.output_tokens,
-            cache_read_tokens=before.cache_read_tokens + usage.cache_read_tokens,
-            cache_write_tokens=before.cache_write_tokens + usage.cache_write_tokens,
-            cost_microdollars=before.cost_microdollars + price_list().cost(self.model, usage),
-        )
-        return msgspec.structs.replace(work, spent=spent, spent_in=self.epoch)
+    def shelf(self, work: Work, label: Label) -> Shelf:
+        return Shelf(self.objects, self.job.folder, label, work.begun, self.epoch)
 
-    def tokens_used(self, work: Work) -> TokensUsed:
-        return TokensUsed(id="", workflow_id=self.job.workflow_id, used=work.spent, model=self.model)
+    def check_time(self) -> None:
+        """Before anything that may take long. Raises ``Stopped`` when the session's end is too near to begin it."""
+        ends = self.live.ends
+        if ends is not None and asyncio.get_running_loop().time() >= ends.last_turn:
+            raise Stopped(self.timeout())
+
+    def check_budget(self, price: Money) -> None:
+        """Before a call of the model. Raises ``Stopped`` when it would probably pass what is left."""
+        if not self.account.has_room_for(price):
+            wf, account = self.job.workflow_id, self.account
+            raise Stopped(BudgetReached(id="", workflow_id=wf, budget=account.budget, spent=account.all))
+
+    def timeout(self) -> WorkflowTimeout:
+        ends = self.live.ends
+        seconds = ends.session_seconds if ends else 0
+        return WorkflowTimeout(id="", workflow_id=self.job.workflow_id, session_seconds=seconds)
+
+    def pay(self, usage: Usage) -> None:
+        counts = msgspec.structs.asdict(usage)
+        self.account.pay(Money(**counts, cost_microdollars=self.prices.cost(self.model, usage)))
+
+    def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed, ...]]:
+        """What is to be said of the spending now: this attempt's, and that of earlier ones which nobody has said."""
+        sums = {**self.account.unsaid(work.used), self.epoch: self.account.used}
+        said = tuple(self._used(epoch, used) for epoch, used in sums.items())
+        return msgspec.structs.replace(work, used=self.account.spent), said
+
+    def owed(self, work: Work) -> tuple[TokensUsed, ...]:
+        """Only that of earlier attempts."""
+        return tuple(self._used(epoch, used) for epoch, used in self.account.unsaid(work.used).items())
+
+    def _used(self, epoch: int, used: Money) -> TokensUsed:
+        """Names the attempt, because a later one may have to say it again."""
+        return TokensUsed(id="", workflow_id=self.job.workflow_id, used=used, model=self.model, of_attempt=epoch)
+
+    def noted(self, work: Work, notes: Sequence[Note], agent: str) -> tuple[Work, tuple[MessageApplied, ...]]:
+        """What people said and an agent has read in the step that ends now."""
+        wf = self.job.workflow_id
+        said = tuple(
+            MessageApplied(id="", workflow_id=wf, message_id=note.id, agent=agent, task_id=work.task) for note in notes
+        )
+        return msgspec.structs.replace(work, notes=(*work.notes, *notes)), said
 
     def onward(self, state: State, work: Work, step: Step, said: Sequence[Event]) -> State:
         """The state that ends a step: what was said, and what comes next."""
-        return record(state, msgspec.structs.replace(work, step=step, begun=self.epoch), said, self.job.highest_fact)
+        work = msgspec.structs.replace(work, step=step, begun=self.epoch, retries=max(work.retries, self.job.retries))
+        return record(state, work, said, self.job.highest_fact)

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from ..contract.plan import Plan, Task, Verdict
-from ..contract.workflow import ClaimCheck, Money
+from ..contract.workflow import ClaimCheck, Money, Note
 
 Step = Literal["open", "plan", "gate", "develop", "review", "finish", "end"]
 Outcome = Literal["completed", "failed", "skipped"]
@@ -24,9 +24,16 @@ class State(TypedDict):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``step`` is what comes next, recorded by attempt ``begun``; ``task`` and ``round`` say of what.
+    """``step`` is what comes next, recorded by attempt ``begun``; ``task`` and ``round`` say of what, and how often it
+    was begun.
 
-    ``commit`` and ``bundle`` are the branch after the last finished task. ``spent`` counts for attempt ``spent_in``.
+    ``plan`` is what was proposed, then what was approved of it; ``left_out`` are the titles of the rest. ``feedback``
+    is what was said of the plans that were sent back, ``notes`` what people said and agents have read. ``goes`` counts
+    how often a task was begun, ``reviews`` the rounds of review, ``forgiven`` those before the last retry. ``commit``
+    and ``bundle`` are the branch after the last finished task. ``used`` is what was said to be spent, by attempt.
+
+    Of a workflow that failed, ``again`` is the step at which a retry goes on; in the middle of it when it
+    ``broke_off``. ``retries`` are those it has seen.
     """
 
     step: Step = "open"
@@ -35,17 +42,26 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     plan: Plan | None = None
     plan_sha256: str = ""
     block_id: str = ""
+    left_out: tuple[str, ...] = ()
+    feedback: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     outcomes: dict[str, Outcome] = {}
+    goes: dict[str, int] = {}
     task: str = ""
     round: int = 1
+    reviews: int = 0
+    forgiven: int = 0
     verdict: Verdict | None = None
     reply: str = ""
     commit: str = ""
     bundle: ClaimCheck | None = None
-    spent: Money = Money()
-    spent_in: int = 0
+    used: dict[int, Money] = {}
     result: Literal["", "success", "failed"] = ""
     cause: str = ""
+    blame: Literal["", "repository"] = ""
+    again: Step = "open"
+    broke_off: bool = False
+    retries: int = 0
 
     @property
     def agreed(self) -> Plan:

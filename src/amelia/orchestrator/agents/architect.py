@@ -1,5 +1,7 @@
 """Reads the repository and the issue, and submits a plan."""
 
+import msgspec
+
 from ...contract.plan import Plan
 from ...contract.workflow import Issue
 from ...domain.plan import check_plan
@@ -15,10 +17,12 @@ from .loop import Outcome, Part, talk
 async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
     """A plan that keeps the rules of ``domain.plan``; what breaks them went back to the Architect."""
     names = await list_files(await site.tree(work), ListFiles())
+    repository = f"The repository's files:\n\n{shorten(names, 8_000)}"
+    opening = (told(site.job.issue), repository, _sent_back(work), notes_read(work))
     part = Part(
-        label=site.label("architect"),
+        label=site.label("architect", round=work.round),
         system=prompt("architect"),
-        opening=f"{told(site.job.issue)}\n\nThe repository's files:\n\n{shorten(names, 8_000)}",
+        opening="\n\n".join(filter(None, (text.strip() for text in opening))),
         skills=READING,
         tool="submit_plan",
         tool_description="Submits the plan. Call it once, when you know what has to change.",
@@ -26,6 +30,26 @@ async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
         accept=_accept,
     )
     return await talk(site, work, part)
+
+
+def _sent_back(work: Work) -> str:
+    if work.plan is None or not work.feedback:
+        return ""
+    plan = msgspec.json.format(msgspec.json.encode(work.plan)).decode()
+    earlier = "".join(f"\n- {shorten(feedback, 2_000)}" for feedback in work.feedback[:-1])
+    before = f"What was said of the plans before it, which still holds:\n{earlier}\n\n" if earlier else ""
+    return (
+        f"You have planned this before:\n\n<plan>\n{shorten(plan, 60_000)}\n</plan>\n\n{before}"
+        f"The plan was sent back with:\n\n<feedback>\n{shorten(work.feedback[-1], 20_000)}\n</feedback>\n\n"
+        "Plan again: change what is asked for, keep what was good, and submit the whole plan. The person sees what "
+        "is different."
+    )
+
+
+def notes_read(work: Work) -> str:
+    """What people have said since, for an agent that was not there when it was read. Ends with an empty line."""
+    said = "\n".join(f"- {note.by}: {shorten(note.text, 4_000)}" for note in work.notes)
+    return f"While the work was under way, people who follow it said:\n\n{said}\n\n" if said else ""
 
 
 def told(issue: Issue) -> str:

@@ -6,14 +6,14 @@ import msgspec
 from msgspec import Meta
 
 from ...contract.plan import Comment, Plan, Task, Verdict
-from ...drivers.base import Usage
+from ...contract.workflow import Note
 from ...tools.shell import report
 from ...tools.toolbox import READING, WRITING, one_line, shorten
 from ...workspace.tree import Tree
 from ..prompts import prompt
 from ..site import Site
 from ..state import REVIEW_ROUND, Work
-from .architect import told
+from .architect import notes_read, told
 from .loop import Part, talk
 
 VERIFICATION_SECONDS = 600
@@ -28,7 +28,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """``cause`` is empty when the task is done and its verification, if it has one, exited with 0."""
 
     summary: str
-    usage: Usage
+    notes: tuple[Note, ...] = ()
     verification_exit: int | None = None
     cause: str = ""
 
@@ -47,15 +47,13 @@ async def carry_out(site: Site, work: Work, task: Task) -> Done:
     )
     outcome = await talk(site, work, part)
     if outcome.answer is None:
-        return Done(
-            summary=outcome.cause, usage=outcome.usage, cause=outcome.cause, verification_exit=verification.exit
-        )
-    said = outcome.answer
+        cause = outcome.cause
+        return Done(summary=cause, cause=cause, notes=outcome.notes, verification_exit=verification.exit)
+    said, exit_ = outcome.answer, 0 if task.verification else None
     if said.gave_up:
-        return Done(
-            summary=said.summary, usage=outcome.usage, cause=f"the developer gave up: {one_line(said.summary, 400)}"
-        )
-    return Done(summary=said.summary, usage=outcome.usage, verification_exit=0 if task.verification else None)
+        cause = f"the developer gave up: {one_line(said.summary, 400)}"
+        return Done(summary=said.summary, cause=cause, notes=outcome.notes)
+    return Done(summary=said.summary, notes=outcome.notes, verification_exit=exit_)
 
 
 class Verification:
@@ -82,7 +80,7 @@ def answer_to(verdict: Verdict, plan: Plan) -> Task:
     return Task(
         id=REVIEW_ROUND,
         title="Answer the review",
-        description="\n".join([verdict.summary, "", *(_line(comment) for comment in verdict.comments)]),
+        description="\n".join([verdict.summary, "", *(f"- {in_a_line(comment)}" for comment in verdict.comments)]),
         verification=plan.test_command,
     )
 
@@ -99,11 +97,11 @@ def _opening(site: Site, work: Work, task: Task) -> str:
     verification = f"Verification: `{task.verification}`" if task.verification else "There is no verification command."
     kind = "The Reviewer sent the work back. Change what is asked for here" if task.id == REVIEW_ROUND else "Your task"
     return (
-        f"{told(site.job.issue)}\n\nThe approved plan: {work.agreed.summary}\n\n{others}\n\n"
+        f"{told(site.job.issue)}\n\nThe approved plan: {work.agreed.summary}\n\n{others}\n\n{notes_read(work)}"
         f'{kind}:\n\n<task id="{task.id}">\n# {task.title}\n\n{task.description}\n\n{files}{verification}\n</task>'
     )
 
 
-def _line(comment: Comment) -> str:
+def in_a_line(comment: Comment) -> str:
     where = f"{comment.file}:{comment.line}: " if comment.line else f"{comment.file}: " if comment.file else ""
-    return f"- {comment.severity}: {where}{comment.message}"
+    return f"{comment.severity}: {where}{comment.message}"

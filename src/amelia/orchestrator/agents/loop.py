@@ -1,37 +1,32 @@
 """The loop every agent runs: the model's turn, the tools it calls, their results, until its answer is accepted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from ...drivers.base import (
-    Label,
-    Message,
-    Request,
-    Text,
-    TextDelta,
-    Tool,
-    ToolCall,
-    ToolResult,
-    Turn,
-    Usage,
-)
+from ...contract.workflow import Note
+from ...drivers.base import Label, Message, Request, Text, TextDelta, Tool, ToolCall, ToolResult, Turn, Usage
 from ...errors import Refused, Unavailable
 from ...failpoints import reach
 from ...tools.schema import parameters
 from ...tools.toolbox import CHANGING, Answer, Skill, Toolbox, one_line
 from ...workspace.tree import Tree
+from ..estimates import next_call
 from ..site import Site
 from ..state import Work
-from .transcript import Record, Transcript
+from .record import Record
+from .transcript import Transcript, told
 from .trim import trimmed
 from .voice import Voice
 
 MOST_TURNS = 60
 REMINDERS = 2
 MAX_TOKENS = 16_384
+SLOW = frozenset({"run_command"})
+"""Tools that may take minutes: what led to their call is kept before they begin."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -52,41 +47,53 @@ class Part(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """``answer`` is None when the agent gave none that was accepted; ``cause`` then says why."""
+    """``answer`` is None when the agent gave none that was accepted; ``cause`` then says why. ``notes`` were read."""
 
     answer: T | None
     usage: Usage
+    turns: int = 0
+    notes: tuple[Note, ...] = ()
     cause: str = ""
 
 
 async def talk(site: Site, work: Work, part: Part[T]) -> Outcome[T]:
-    """Continues where an earlier attempt stopped. Raises ``Unavailable`` when the model stays away."""
+    """Continues where an earlier attempt stopped. Raises ``Unavailable`` when the model stays away, ``Stopped`` before
+    a turn that must not begin."""
     tree = await site.tree(work)
-    record = Record(site.objects, part.label, work.begun, site.epoch)
-    loop = Loop(site, part, tree)
-    said = await record.load(tree) or Transcript(messages=(Message("user", (Text(part.opening),)),))
-    while not said.answer and not said.cause:
-        said, changed = await loop.turn(said)
-        reach("turned")
-        said = await record.save(said, tree, changed=changed)
-        reach("transcribed")
+    async with Record(site.shelf(work, part.label), tree, site.account) as record:
+        said = await record.load() or Transcript(messages=(Message("user", (Text(part.opening),)),))
+        loop = Loop(site, part, tree, record, frozenset(note.id for note in (*work.notes, *said.notes)))
+        while not said.over:
+            said, changed = await loop.turn(said)
+            reach("turned")
+            await record.save(said, changed=changed)
+            reach("transcribed")
     answer = msgspec.json.decode(said.answer, type=part.answer) if said.answer else None
-    return Outcome(answer=answer, usage=said.usage, cause=said.cause)
+    return Outcome(answer=answer, usage=said.usage, turns=said.turns, notes=said.notes, cause=said.cause)
 
 
 class Loop(Generic[T]):
-    def __init__(self, site: Site, part: Part[T], tree: Tree) -> None:
+    """``read`` are the ids of the notes that are no news any more."""
+
+    def __init__(self, site: Site, part: Part[T], tree: Tree, record: Record, read: frozenset[str]) -> None:
         self._site = site
         self._part = part
+        self._record = record
+        self._read = read
         self._box = Toolbox(dict(part.skills), tree)
-        self._voice = Voice(site.announcer, part.label)
+        self._voice = Voice(site.announcer, part.label, site.limits.still)
         answer = Tool(name=part.tool, description=part.tool_description, parameters=parameters(part.answer))
         self._tools = (*self._box.tools, answer)
 
     async def turn(self, said: Transcript) -> tuple[Transcript, bool]:
-        """One answer of the model and what came of it; whether the worktree may have changed."""
+        """One answer of the model and what came of it, or the rest of a turn that broke off; whether the worktree may
+        have changed."""
+        if said.calls:
+            return await self._use_tools(said)
         if said.turns >= MOST_TURNS:
             return replace(said, cause=f"the {self._part.label.agent} did not finish within {MOST_TURNS} turns"), False
+        self._site.check_time()
+        said = told(said, self._unread(said))
         try:
             turn = await self._ask(said)
         except Refused as error:
@@ -96,15 +103,13 @@ class Loop(Generic[T]):
             messages=(*said.messages, _spoken(turn.message)),
             usage=said.usage + turn.usage,
             turns=said.turns + 1,
+            cut=turn.stop == "max_tokens",
         )
-        if not turn.tool_calls:
-            return self._remind(said, turn), False
-        results: list[ToolResult] = []
-        for call in turn.tool_calls:
-            said, answer = await self._carry_out(said, call, cut=turn.stop == "max_tokens")
-            results.append(ToolResult(call.id, answer.content, not answer.ok))
-        changed = any(call.name in CHANGING or call.name == self._part.tool for call in turn.tool_calls)
-        return replace(said, silent=0, messages=(*said.messages, Message("user", tuple(results)))), changed
+        return await self._use_tools(said) if turn.tool_calls else (self._remind(said), False)
+
+    def _unread(self, said: Transcript) -> tuple[Note, ...]:
+        read = self._read.union(note.id for note in said.notes)
+        return tuple(note for note in self._site.live.notes if note.id not in read)
 
     async def _ask(self, said: Transcript) -> Turn:
         request = Request(
@@ -116,28 +121,62 @@ class Loop(Generic[T]):
             max_tokens=MAX_TOKENS,
             label=self._part.label,
         )
+        self._site.check_budget(next_call(request, said.usage, said.turns, self._site.prices))
+        for note in said.notes:
+            if note.id not in self._read:
+                self._voice.read(note)
+        self._read = self._read.union(note.id for note in said.notes)
+        turn = await self._listen(request)
+        self._site.pay(turn.usage)
+        return turn
+
+    async def _listen(self, request: Request) -> Turn:
+        silence, clock = self._site.limits.silence, asyncio.get_running_loop().time
         whole: Turn | None = None
-        async for piece in self._site.driver.stream(request):
-            match piece:
-                case TextDelta(text):
-                    self._voice.hear(text)
-                case Turn():
-                    whole = piece
+        try:
+            async with asyncio.timeout(silence) as patience:
+                async for piece in self._site.driver.stream(request):
+                    patience.reschedule(clock() + silence)
+                    match piece:
+                        case TextDelta(text):
+                            self._voice.hear(text)
+                        case Turn():
+                            whole = piece
+        except TimeoutError as error:
+            raise Unavailable(f"the model has said nothing for {silence:.0f} s; try again") from error
         self._voice.flush()
         if whole is None:
             raise Unavailable("the model's answer ended before its turn was whole; try again")
         return whole
 
-    async def _carry_out(self, said: Transcript, call: ToolCall, *, cut: bool) -> tuple[Transcript, Answer]:
+    async def _use_tools(self, said: Transcript) -> tuple[Transcript, bool]:
+        changed = False
+        for call in said.pending:
+            changes = call.name in CHANGING or call.name == self._part.tool
+            if changes and (changed or call.name in SLOW or call.name == self._part.tool):
+                self._record.soon(said, changed=changed)
+                await self._record.still()
+                changed = False
+            said, answer = await self._carry_out(said, call)
+            said = replace(said, results=(*said.results, ToolResult(call.id, answer.content, not answer.ok)))
+            changed |= changes
+        messages = (*said.messages, Message("user", tuple(said.results)))
+        return replace(said, silent=0, cut=False, results=(), messages=messages), changed
+
+    async def _carry_out(self, said: Transcript, call: ToolCall) -> tuple[Transcript, Answer]:
         if said.answer or said.cause:
             return said, Answer("not done: the work had ended before this call", ok=False)
-        self._voice.tool_called(call, self._box.brief(call))
-        if cut:
-            answer = Answer("not done: your answer was cut off at its length limit; do it in smaller parts", ok=False)
-        elif call.name == self._part.tool:
-            said, answer = await self._judge(said, call)
-        else:
-            answer = await self._box.use(call)
+        brief = self._box.brief(call)
+        self._voice.tool_called(call, brief)
+        async with self._voice.during(f"{call.name} {brief}".strip()):
+            if said.cut:
+                answer = Answer(
+                    "not done: your answer was cut off at its length limit; do it in smaller parts", ok=False
+                )
+            elif call.name == self._part.tool:
+                said, answer = await self._judge(said, call)
+            else:
+                answer = await self._box.use(call)
         self._voice.tool_completed(call, answer)
         return said, answer
 
@@ -154,10 +193,10 @@ class Loop(Generic[T]):
         cause = f"{self._part.tool} was not accepted in {count} attempts: {one_line(objection, 400)}" if final else ""
         return replace(said, objections=count, cause=cause), Answer(objection, ok=False)
 
-    def _remind(self, said: Transcript, turn: Turn) -> Transcript:
+    def _remind(self, said: Transcript) -> Transcript:
         if said.silent > REMINDERS:
             return replace(said, cause=f"the {self._part.label.agent} ended its turn without calling {self._part.tool}")
-        cut = "Your answer was cut off at its length limit. " if turn.stop == "max_tokens" else ""
+        cut = "Your answer was cut off at its length limit. " if said.cut else ""
         words = f"{cut}Go on with the tools, and call {self._part.tool} when you are done; only that ends the work."
         return replace(said, silent=said.silent + 1, messages=(*said.messages, Message("user", (Text(words),))))
 

@@ -4,14 +4,15 @@ import msgspec
 
 from ...contract.plan import Verdict
 from ...tools.shell import report
-from ...tools.toolbox import READING, shorten
+from ...tools.toolbox import READING, one_line, shorten
 from ...workspace.tree import Tree
 from ..prompts import prompt
 from ..site import Site
 from ..state import Work
-from .architect import told
+from .architect import notes_read, told
 from .developer import VERIFICATION_SECONDS
 from .loop import Outcome, Part, talk
+from .voice import Voice
 
 _SENDS_BACK = frozenset({"major", "blocker"})
 
@@ -45,21 +46,24 @@ async def _opening(site: Site, work: Work, tree: Tree) -> str:
     diff = (await tree.diff()).decode(errors="replace")
     parts = [
         told(site.job.issue),
-        f"The approved plan:\n\n{shorten(plan, 60_000)}",
+        f"{notes_read(work)}The approved plan:\n\n{shorten(plan, 60_000)}",
         f"The change:\n\n<diff>\n{shorten(diff, 120_000) or '(nothing was changed)'}\n</diff>",
-        await _tests(tree, work),
+        await _tests(site, tree, work),
     ]
     if work.verdict is not None:
         before = msgspec.json.encode(work.verdict).decode()
-        parts.append(f"Your verdict of round {work.round - 1}:\n\n{before}\n\nThe Developer's reply:\n\n{work.reply}")
+        parts.append(f"Your last verdict:\n\n{before}\n\nThe Developer's reply:\n\n{work.reply}")
     return "\n\n".join(parts)
 
 
-async def _tests(tree: Tree, work: Work) -> str:
+async def _tests(site: Site, tree: Tree, work: Work) -> str:
     """What the tests say; what they leave lying around is removed."""
     command = work.agreed.test_command
     if not command:
         return "The plan names no test command."
-    said = report(await tree.run(command, VERIFICATION_SECONDS), VERIFICATION_SECONDS)
+    voice = Voice(site.announcer, site.label("reviewer"), site.limits.still)
+    async with voice.during(one_line(command)):
+        ended = await tree.run(command, VERIFICATION_SECONDS)
+    said = report(ended, VERIFICATION_SECONDS)
     await tree.reset(work.top)
     return f"The tests, `{command}`:\n\n{shorten(said, 12_000)}"

@@ -13,7 +13,7 @@ def trimmed(messages: tuple[Message, ...], most: int = MOST_CHARACTERS) -> tuple
     What has to go is rounded up to a quarter of ``most``, so that the beginning stays the same for many turns and a
     service's prompt cache keeps its worth.
     """
-    over = sum(_size(message) for message in messages) - most
+    over = sum(size(message) for message in messages) - most
     if over <= 0:
         return messages
     step = most // 4
@@ -21,7 +21,7 @@ def trimmed(messages: tuple[Message, ...], most: int = MOST_CHARACTERS) -> tuple
     kept: list[Message] = []
     for message in messages:
         if room > 0 and any(_long(part) for part in message.parts):
-            room -= _size(message)
+            room -= size(message)
             parts = tuple(ToolResult(p.call_id, _GONE, p.is_error) if _long(p) else p for p in message.parts)  # type: ignore[union-attr]
             message = Message(message.role, parts)
         kept.append(message)
@@ -32,7 +32,8 @@ def _long(part: object) -> bool:
     return isinstance(part, ToolResult) and len(part.content) > 2 * len(_GONE)
 
 
-def _size(message: Message) -> int:
+def size(message: Message) -> int:
+    """In characters."""
     return sum(
         len(part.text)
         if isinstance(part, Text)

@@ -1,6 +1,9 @@
 """What an agent is heard saying and seen doing while it works: progress, which may be lost."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TypedDict
 
 import msgspec
@@ -8,9 +11,10 @@ import msgspec
 from ...contract.envelope import Event
 from ...contract.events import AgentMessage, ToolCalled, ToolCompleted
 from ...contract.ids import new_id
+from ...contract.workflow import Note
 from ...drivers.base import Label, ToolCall
 from ...ports.agents import Announcer
-from ...tools.toolbox import Answer
+from ...tools.toolbox import Answer, one_line
 from ..facts import now
 
 EVERY_SECONDS = 1.0
@@ -24,11 +28,13 @@ class Whose(TypedDict):
 
 
 class Voice:
-    """Text is gathered to about one message a second; what is left is said at the end of the turn."""
+    """Text is gathered to about one message a second; what is left is said at the end of the turn. While something
+    takes long, that it does is said every ``still`` seconds."""
 
-    def __init__(self, announcer: Announcer, label: Label) -> None:
+    def __init__(self, announcer: Announcer, label: Label, still: float) -> None:
         self._announcer = announcer
         self._whose = Whose(workflow_id=label.workflow_id, agent=label.agent, task_id=label.task)
+        self._still = still
         self._heard: list[str] = []
         self._since = time.monotonic()
 
@@ -44,11 +50,30 @@ class Voice:
         for start in range(0, len(text) if text.strip() else 0, LONGEST_MESSAGE):
             self._say(AgentMessage(id="", **self._whose, content=text[start : start + LONGEST_MESSAGE]))
 
+    def read(self, note: Note) -> None:
+        self._say(AgentMessage(id="", **self._whose, content=f"Read what {note.by} said: {one_line(note.text)}"))
+
     def tool_called(self, call: ToolCall, brief: str) -> None:
         self._say(ToolCalled(id="", **self._whose, tool=call.name, summary=brief))
 
     def tool_completed(self, call: ToolCall, answer: Answer) -> None:
         self._say(ToolCompleted(id="", **self._whose, tool=call.name, ok=answer.ok, summary=answer.summary))
+
+    @asynccontextmanager
+    async def during(self, what: str) -> AsyncIterator[None]:
+        """Around ``what``: only while it really goes on is it said to."""
+        ticking = asyncio.create_task(self._tick(what))
+        try:
+            yield
+        finally:
+            ticking.cancel()
+
+    async def _tick(self, what: str) -> None:
+        begun = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(self._still)
+            seconds = asyncio.get_running_loop().time() - begun
+            self._say(AgentMessage(id="", **self._whose, content=f"{what}: still at it after {seconds:.0f} s"))
 
     def _say(self, event: Event) -> None:
         self._announcer.progress(msgspec.structs.replace(event, id=new_id(), timestamp=now()))

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 from ...contract.events import AgentCompleted, WorkflowBlocked
 from ...contract.plan import Plan, plan_sha256
 from ..agents.architect import make_plan
-from ..facts import fact_id
+from ..estimates import carrying_out
+from ..facts import fact_id, next_number
 from ..site import Site
 from ..state import State, work_of
 from .ending import failing
@@ -18,26 +19,29 @@ LARGEST_PLAN = 32_768
 async def plan(site: Site, state: State) -> State:
     work, wf = work_of(state), site.job.workflow_id
     outcome = await make_plan(site, work)
-    work = site.spend(work, outcome.usage)
+    work, used = site.settled(work)
+    work, read = site.noted(work, outcome.notes, "architect")
     proposed = outcome.answer
-    summary = proposed.summary if proposed else outcome.cause
-    said = (AgentCompleted(id="", workflow_id=wf, agent="architect", summary=summary[:4_000]), site.tokens_used(work))
+    summary = (proposed.summary if proposed else outcome.cause)[:4_000]
+    said = (*read, AgentCompleted(id="", workflow_id=wf, agent="architect", summary=summary, round=work.round), *used)
     if proposed is None:
-        return failing(site, state, work, f"there is no plan: {outcome.cause}", said)
-    number = state["last_fact"] + len(said) + 1
+        return failing(site, state, work, f"there is no plan: {outcome.cause}", said, again="plan")
+    number = next_number(state, site.job.highest_fact) + len(said)
     work = replace(
         work,
         plan=proposed,
         plan_sha256=plan_sha256(proposed),
         block_id=fact_id(wf, number, "workflow_blocked"),
     )
-    return site.onward(state, work, "gate", (*said, await _blocked(site, proposed)))
+    ahead = carrying_out(proposed, outcome.turns, site.prices.cost(site.model, outcome.usage))
+    return site.onward(state, work, "gate", (*said, await _blocked(site, proposed, ahead)))
 
 
-async def _blocked(site: Site, proposed: Plan) -> WorkflowBlocked:
-    wf, sha256 = site.job.workflow_id, plan_sha256(proposed)
+async def _blocked(site: Site, proposed: Plan, ahead: int) -> WorkflowBlocked:
+    blocked = WorkflowBlocked(
+        id="", workflow_id=site.job.workflow_id, plan_sha256=plan_sha256(proposed), estimated_microdollars=ahead
+    )
     data = msgspec.json.encode(proposed, order="sorted")
     if len(data) <= LARGEST_PLAN:
-        return WorkflowBlocked(id="", workflow_id=wf, plan_sha256=sha256, plan=proposed)
-    claim = await site.objects.put(f"{wf}/plan", data)
-    return WorkflowBlocked(id="", workflow_id=wf, plan_sha256=sha256, plan_claim=claim)
+        return replace(blocked, plan=proposed)
+    return replace(blocked, plan_claim=await site.objects.put(f"{site.job.folder}/plan", data))

@@ -16,23 +16,28 @@ from .routing import begins
 async def review_work(site: Site, state: State) -> State:
     work, wf = work_of(state), site.job.workflow_id
     outcome = await judge(site, work)
-    work = site.spend(work, outcome.usage)
+    work, used = site.settled(work)
+    work, read = site.noted(work, outcome.notes, "reviewer")
     verdict = outcome.answer
     summary = (verdict.summary if verdict else outcome.cause)[:4_000]
     said: list[Event] = [
+        *read,
         AgentCompleted(id="", workflow_id=wf, agent="reviewer", round=work.round, summary=summary),
-        site.tokens_used(work),
+        *used,
     ]
     if verdict is None:
-        return failing(site, state, work, f"there is no review: {outcome.cause}", said)
+        return failing(site, state, work, f"there is no review: {outcome.cause}", said, again="review")
     said.insert(0, ReviewCompleted(id="", workflow_id=wf, verdict=verdict, round=work.round))
     work = replace(work, verdict=verdict)
     if verdict.approved:
         return succeeding(site, state, work, said)
-    if work.round >= site.job.profile.max_iterations:
-        rounds = f"{work.round} round{'s' if work.round > 1 else ''}"
-        return failing(site, state, work, f"review not satisfied after {rounds}: {_main_point(verdict)}", said)
-    work = replace(work, task=REVIEW_ROUND, round=work.round + 1)
+    asked = work.round - work.forgiven
+    work = replace(work, task=REVIEW_ROUND)
+    if asked >= site.job.profile.max_iterations:
+        rounds = f"{asked} round{'s' if asked > 1 else ''}"
+        cause = f"review not satisfied after {rounds}: {_main_point(verdict)}"
+        return failing(site, state, work, cause, said, again="develop")
+    work = replace(work, round=work.round + 1)
     started = begins(site, answer_to(verdict, work.agreed), work.round)
     return site.onward(state, work, "develop", (*said, *started))
 

@@ -1,4 +1,4 @@
-"""Which task begins next, said before it begins."""
+"""Which work begins next, said before it begins."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,11 @@ from .ending import failing
 LONGEST_TEXT = 8_000
 
 
+def plans(site: Site, state: State, work: Work, said: Sequence[Event] = ()) -> State:
+    started = AgentStarted(id="", workflow_id=site.job.workflow_id, agent="architect", round=work.round)
+    return site.onward(state, replace(work, task=""), "plan", (*said, started))
+
+
 def next_task(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
     """The next task in dependency order; the review when all are done; the end when one of them failed."""
     wf = site.job.workflow_id
@@ -28,17 +33,18 @@ def next_task(site: Site, state: State, work: Work, said: Sequence[Event]) -> St
     done = frozenset(id_ for id_, status in work.outcomes.items() if status == "completed")
     left = [task for task in ready(work.agreed, done) if task.id not in work.outcomes]
     if left:
-        work = replace(work, task=left[0].id, round=1)
-        return site.onward(state, work, "develop", (*said, *begins(site, left[0], 1)))
+        go = work.goes.get(left[0].id, 0) + 1
+        work = replace(work, task=left[0].id, round=go, goes={**work.goes, left[0].id: go})
+        return site.onward(state, work, "develop", (*said, *begins(site, left[0], go)))
     failed = [id_ for id_, status in work.outcomes.items() if status == "failed"]
     if failed:
-        return failing(site, state, work, work.cause or f"the task {failed[0]} failed", said)
-    return review(site, state, replace(work, round=1), said)
+        return failing(site, state, work, work.cause or f"the task {failed[0]} failed", said, again="develop")
+    return review(site, state, replace(work, round=work.reviews + 1), said)
 
 
 def review(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
     started = AgentStarted(id="", workflow_id=site.job.workflow_id, agent="reviewer", round=work.round)
-    return site.onward(state, replace(work, task=""), "review", (*said, started))
+    return site.onward(state, replace(work, task="", reviews=work.round), "review", (*said, started))
 
 
 def begins(site: Site, task: Task, round: int) -> tuple[Event, ...]:  # noqa: A002 - the events' own word

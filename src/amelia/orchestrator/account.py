@@ -1,0 +1,80 @@
+"""Who has spent what, and what may be spent: every attempt of a workflow has a sum of its own that only grows."""
+
+from collections.abc import Mapping
+
+from ..contract.workflow import Budget, Left, Money
+from ..domain.workflow import total
+
+Spent = Mapping[int, Money]
+"""By attempt; each sum is the most that is known of it."""
+
+
+def plus(one: Money, other: Money) -> Money:
+    return Money(**{name: getattr(one, name) + getattr(other, name) for name in Money.__struct_fields__})
+
+
+def highest(one: Spent, other: Spent) -> dict[int, Money]:
+    """Sums that grow can be told twice, late or in any order: the larger one is the newer one."""
+    return {epoch: _larger(one.get(epoch, Money()), other.get(epoch, Money())) for epoch in sorted({*one, *other})}
+
+
+def _larger(one: Money, other: Money) -> Money:
+    return Money(**{name: max(getattr(one, name), getattr(other, name)) for name in Money.__struct_fields__})
+
+
+class Account:
+    """What is known to be spent, from the journal, the checkpoint, transcripts and the calls of attempt ``epoch``.
+
+    ``left`` and ``spent`` are an invocation's: what may still be spent where so much was.
+    """
+
+    def __init__(self, epoch: int, left: Left | None = None, spent: Spent | None = None) -> None:
+        self.epoch = epoch
+        self._spent: dict[int, Money] = {}
+        self.allow(left or Left(), spent or {})
+
+    def allow(self, left: Left, spent: Spent) -> None:
+        """What a later invocation says replaces what an earlier one allowed."""
+        self.heard = dict(spent)
+        self.learn(spent)
+        known = total(self.heard)
+        self._most = Left(
+            microdollars=None if left.microdollars is None else max(0, left.microdollars + known.cost_microdollars),
+            tokens=None if left.tokens is None else max(0, left.tokens + known.tokens),
+        )
+
+    def learn(self, spent: Spent) -> None:
+        self._spent = highest(self._spent, spent)
+
+    def pay(self, price: Money) -> None:
+        """At once when a model has answered."""
+        self._spent[self.epoch] = plus(self.used, price)
+
+    @property
+    def spent(self) -> dict[int, Money]:
+        return dict(self._spent)
+
+    @property
+    def used(self) -> Money:
+        """By this attempt."""
+        return self._spent.get(self.epoch, Money())
+
+    @property
+    def all(self) -> Money:
+        return total(self._spent)
+
+    @property
+    def budget(self) -> Budget:
+        """What may be spent in all."""
+        return Budget(microdollars=self._most.microdollars or 0, tokens=self._most.tokens or 0)
+
+    def has_room_for(self, price: Money) -> bool:
+        after = plus(self.all, price)
+        dollars, tokens = self._most.microdollars, self._most.tokens
+        return (dollars is None or after.cost_microdollars <= dollars) and (tokens is None or after.tokens <= tokens)
+
+    def unsaid(self, said: Spent) -> dict[int, Money]:
+        """Sums of earlier attempts that neither the journal knows nor ``said`` holds."""
+        known = highest(self.heard, said)
+        now = highest(known, self._spent)
+        return {epoch: sum_ for epoch, sum_ in now.items() if epoch != self.epoch and sum_ != known.get(epoch)}

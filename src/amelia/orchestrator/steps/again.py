@@ -1,0 +1,50 @@
+"""Where a workflow that failed goes on when somebody wants it tried again."""
+
+from msgspec.structs import replace
+
+from ...contract.events import AgentStarted
+from ..agents.developer import answer_to
+from ..facts import record, without_end
+from ..job import Job
+from ..site import Site
+from ..state import REVIEW_ROUND, State, Work, work_of
+from .routing import begins, next_task, plans, review
+
+
+def is_to_go_on(work: Work, job: Job) -> bool:
+    """Whether it has failed, and was asked to go on after that."""
+    return work.step == "end" and work.result == "failed" and job.retries > work.retries
+
+
+def again(site: Site, state: State) -> State:
+    """Finished tasks stay finished; the others, and the rounds of review, begin anew. A step that broke off in the
+    middle goes on there."""
+    work = work_of(state)
+    state = without_end(state, site.job.highest_fact)
+    fresh = replace(work, result="", cause="", blame="", again="open", broke_off=False)
+    if work.broke_off:
+        return _in_the_middle(site, state, replace(fresh, step=work.again))
+    match work.again:
+        case "plan":
+            return plans(site, state, replace(fresh, round=work.round + 1))
+        case "develop" if work.task == REVIEW_ROUND:
+            assert work.verdict is not None
+            fresh = replace(fresh, round=work.round + 1, forgiven=work.round)
+            started = begins(site, answer_to(work.verdict, work.agreed), fresh.round)
+            return site.onward(state, fresh, "develop", started)
+        case "develop":
+            done = {id_: status for id_, status in work.outcomes.items() if status == "completed"}
+            return next_task(site, state, replace(fresh, outcomes=done, forgiven=work.reviews), ())
+        case "review":
+            return review(site, state, replace(fresh, round=work.round + 1, forgiven=work.round), ())
+        case step:
+            return site.onward(state, fresh, step, ())
+
+
+def _in_the_middle(site: Site, state: State, work: Work) -> State:
+    """``begun`` stays: the transcript of the attempt that began the step goes on."""
+    wf = site.job.workflow_id
+    agent = {"plan": "architect", "develop": "developer", "review": "reviewer"}.get(work.step, "")
+    started = (AgentStarted(id="", workflow_id=wf, agent=agent, task_id=work.task, round=work.round),) if agent else ()
+    result = "success" if work.step == "finish" else ""
+    return record(state, replace(work, result=result, retries=site.job.retries), started, site.job.highest_fact)
