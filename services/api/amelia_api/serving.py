@@ -80,7 +80,7 @@ class Socket(_Ending, WebSocketsSansIOProtocol):
         try:
             await super().run_asgi()
         finally:
-            self._abort_in(CLOSING_SECONDS, "closing")
+            self._abort_in(CLOSING_SECONDS, "over")
 
 
 class Server(uvicorn.Server):
