@@ -141,10 +141,15 @@ async def _recorded(
 
     def reading(w: Workflow, _: str) -> tuple[Event, ...]:
         recorded[0] = still(w)
-        return (event,) if recorded[0] else ()
+        return (event,) if recorded[0] and not _is_told(w, event) else ()
 
     await journal.record(workflow_id, reading, settles=settles)
     return recorded[0]
+
+
+def _is_told(w: Workflow, event: Event) -> bool:
+    """A delivery that died before its pull request was recorded finds the branch recorded already."""
+    return isinstance(event, e.BranchPushed) and w.commit == event.commit
 
 
 def _to_deliver(w: Workflow) -> bool:
