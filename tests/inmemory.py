@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Literal
 
 import msgspec
 
@@ -118,10 +119,13 @@ class MemoryBus:
 
 
 class MemoryRuntimes:
-    """Answers each invocation with the next of ``answers`` (an error is raised), then with an acceptance."""
+    """Answers each invocation with the next of ``answers`` (an error is raised), then with an acceptance. Who is only
+    ``asked`` says that it works when it is among the ``alive``."""
 
     def __init__(self) -> None:
         self.invocations: list[Invocation] = []
+        self.asked: list[Invocation] = []
+        self.alive: set[str] = set()
         self.stopped: list[str] = []
         self.answers: list[Exception | bytes] = []
         self.stop_fails: AmeliaError | None = None
@@ -134,6 +138,10 @@ class MemoryRuntimes:
     async def invoke(self, session_id: str, payload: bytes) -> bytes:
         invocation = msgspec.json.decode(payload, type=Invocation)
         assert invocation.workflow_id == session_id
+        if invocation.purpose == "ask":
+            self.asked.append(invocation)
+            outcome: Literal["duplicate", "idle"] = "duplicate" if session_id in self.alive else "idle"
+            return msgspec.json.encode(Accepted(outcome=outcome, epoch=invocation.epoch))
         self.invocations.append(invocation)
         await self.may_answer.wait()
         if self.answers:

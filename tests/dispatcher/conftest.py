@@ -17,6 +17,7 @@ from amelia.domain.workflow import Workflow
 from amelia.ports.forge import PullRequest
 from amelia.settings import Settings
 from amelia_dispatcher import attempt
+from amelia_dispatcher.admission import Gatekeeper
 from amelia_dispatcher.attempt import Attempts
 from amelia_dispatcher.deliver import Deliveries
 from amelia_dispatcher.dispatch import Dispatcher
@@ -79,8 +80,9 @@ class World:
         self.journal, self.url, self.objects = journal, url, objects
         self.queue, self.bus, self.runtimes, self.pushes = MemoryQueue(), MemoryBus(), MemoryRuntimes(), Pushes()
         self.settings = Settings(resend_seconds=0.1, sweep_seconds=0.1, gap_seconds=0, max_attempts=3)
-        self.attempts = Attempts(journal, self.runtimes, FixedKeys(b"master"), self.settings)
         self.forge = Requests()
+        self.attempts = Attempts(journal, self.runtimes, FixedKeys(b"master"), self.forge, self.settings)
+        self.gatekeeper = Gatekeeper(journal, self.runtimes, self.attempts, self.settings)
         deliveries = Deliveries(
             journal,
             objects,
@@ -89,9 +91,9 @@ class World:
             self.forge,
             patience_seconds=self.settings.delivery_patience_seconds,
         )
-        self.dispatcher = Dispatcher(journal, self.runtimes, self.attempts, deliveries)
+        self.dispatcher = Dispatcher(journal, self.runtimes, self.attempts, self.gatekeeper, deliveries)
         self.relay = Relay(journal, self.queue, self.bus, resend_seconds=self.settings.resend_seconds)
-        self.sweeper = Sweeper(journal, self.attempts, self.settings)
+        self.sweeper = Sweeper(journal, self.attempts, self.gatekeeper, self.settings)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,8 +106,17 @@ class World:
             yield
         await self.dispatcher.drain()
 
-    async def submitted(self) -> c.StartWorkflow:
-        command = start()
+    async def act(self, command: c.AnyCommand) -> None:
+        """Until everything that comes of it is done."""
+        await self.dispatcher.act(command)
+        await self.gatekeeper.looked()
+
+    async def sweep(self) -> None:
+        await self.sweeper.sweep()
+        await self.gatekeeper.looked()
+
+    async def submitted(self, **fields: Any) -> c.StartWorkflow:
+        command = start(**fields)
         await self.journal.execute(command)
         return command
 

@@ -24,7 +24,7 @@ async def test_an_attempt_is_in_the_journal_before_the_runtime_hears_of_it(world
         return await invoke(session_id, payload)
 
     world.runtimes.invoke = looking  # type: ignore[method-assign]
-    await world.dispatcher.act(command)
+    await world.act(command)
     assert seen == [1]
     [invocation] = world.runtimes.invocations
     assert (invocation.epoch, invocation.command_id, invocation.highest_fact) == (1, command.id, 0)
@@ -37,7 +37,7 @@ async def test_what_was_not_started_is_parked_with_its_reason_tried_again_and_no
     command = await world.submitted()
     for attempt in range(1, 6):
         world.runtimes.answers = [NotStarted("the account's quota of sessions is used up")]
-        await world.dispatcher.act(command)
+        await world.act(command)
         w = await world.workflow(command.workflow_id)
         assert (w.status, w.reason, w.lost, w.epoch) == (
             "pending",
@@ -46,23 +46,23 @@ async def test_what_was_not_started_is_parked_with_its_reason_tried_again_and_no
             attempt,
         )
         assert w.parked_until
-        await world.dispatcher.act(command)
+        await world.act(command)
         assert len(world.runtimes.invocations) == attempt, "it is not tried before its time"
         await world.pass_time()
-        await world.sweeper.sweep()
+        await world.sweep()
         assert await world.orders() != []
-    await world.dispatcher.act(command)
+    await world.act(command)
     assert (await world.workflow(command.workflow_id)).status == "in_progress"
 
 
 async def test_an_invocation_of_unknown_outcome_is_a_lost_attempt_and_the_next_has_its_own_epoch(world: World) -> None:
     command = await world.submitted()
     world.runtimes.answers = [Unavailable("no answer in time")]
-    await world.dispatcher.act(command)
+    await world.act(command)
     w = await world.workflow(command.workflow_id)
     assert (w.status, w.epoch, w.lost, bool(w.parked_until)) == ("pending", 1, 1, True)
     await world.pass_time()
-    await world.dispatcher.act(command)
+    await world.act(command)
     assert [x.epoch for x in world.runtimes.invocations] == [1, 2]
     await world.journal.append(arrived(Voice(command.workflow_id, attempt=1).fact(e.WorkflowBlocked)))
     assert (await world.workflow(command.workflow_id)).status == "in_progress", "the first may run, and says nothing"
@@ -71,14 +71,14 @@ async def test_an_invocation_of_unknown_outcome_is_a_lost_attempt_and_the_next_h
 async def test_an_answer_that_is_none_of_ours_is_an_unknown_outcome(world: World) -> None:
     command = await world.submitted()
     world.runtimes.answers = [b"<html>"]
-    await world.dispatcher.act(command)
+    await world.act(command)
     assert (await world.workflow(command.workflow_id)).lost == 1
 
 
 async def test_what_the_platform_will_never_take_fails_with_its_cause(world: World) -> None:
     command = await world.submitted()
     world.runtimes.answers = [Refused("there is no such runtime; deploy it")]
-    await world.dispatcher.act(command)
+    await world.act(command)
     w = await world.workflow(command.workflow_id)
     assert (w.status, w.reason) == ("failed", "there is no such runtime; deploy it")
     assert isinstance((await stream(world.journal, w.id))[-1][1], e.CommandRefused)
@@ -87,12 +87,12 @@ async def test_what_the_platform_will_never_take_fails_with_its_cause(world: Wor
 async def test_a_session_that_winds_down_is_asked_again_and_then_parked(world: World) -> None:
     command = await world.submitted()
     world.runtimes.answers = [Conflict("it winds down"), Conflict("it winds down")]
-    await world.dispatcher.act(command)
+    await world.act(command)
     assert len(world.runtimes.invocations) == 3
     assert (await world.workflow(command.workflow_id)).status == "in_progress"
     other = await world.submitted()
     world.runtimes.answers = [Conflict("it winds down")] * 3
-    await world.dispatcher.act(other)
+    await world.act(other)
     w = await world.workflow(other.workflow_id)
     assert (w.status, w.lost, w.reason) == ("pending", 0, "it winds down")
 
@@ -101,26 +101,25 @@ async def test_attempts_that_bring_nothing_end_in_a_failure_with_its_cause(world
     command = await world.submitted()
     for _ in range(3):
         world.runtimes.answers = [Unavailable("no answer in time")]
-        await world.dispatcher.act(command)
+        await world.act(command)
         await world.pass_time()
     w = await world.workflow(command.workflow_id)
     assert w.status == "failed"
     assert "attempt 3 was lost: no answer in time; 3 in a row brought nothing new" in w.reason
-    await world.dispatcher.act(command)
+    await world.act(command)
     assert len(world.runtimes.invocations) == 3
 
 
 async def test_a_dispatcher_that_dies_between_opening_and_invoking_is_made_good_by_the_sweeper(world: World) -> None:
     command = await world.submitted()
     world.runtimes.may_answer.clear()
-    dying = asyncio.create_task(world.dispatcher.act(command))
+    await world.dispatcher.act(command)
     await world.until(command.workflow_id, status="in_progress")
-    dying.cancel()
-    await asyncio.wait([dying])
+    await world.gatekeeper.drain(0)
     world.runtimes.may_answer.set()
     assert await world.orders() == []
     await world.pass_time()
-    await world.sweeper.sweep()
+    await world.sweep()
     async with world.running():
         w = await world.until(command.workflow_id, status="in_progress", epoch=2)
     assert w.open
@@ -129,13 +128,13 @@ async def test_a_dispatcher_that_dies_between_opening_and_invoking_is_made_good_
 
 async def test_the_same_order_twice_at_once_opens_one_attempt(world: World) -> None:
     command = await world.submitted()
-    await asyncio.gather(*(world.dispatcher.act(command) for _ in range(4)))
+    await asyncio.gather(*(world.act(command) for _ in range(4)))
     assert [x.epoch for x in world.runtimes.invocations] == [1]
 
 
 async def to_the_gate(world: World) -> tuple[str, Voice]:
     command = await world.submitted()
-    await world.dispatcher.act(command)
+    await world.act(command)
     voice = Voice(command.workflow_id)
     await world.journal.append(arrived(voice.fact(e.WorkflowStarted), voice.fact(e.WorkflowBlocked)))
     return command.workflow_id, voice
@@ -181,8 +180,8 @@ async def test_a_stop_that_comes_after_the_approval_stops_nothing(world: World) 
     stop = codec.decode_command(resume["body"])
     approve = order(c.ApproveWorkflow, workflow_id)
     await world.journal.execute(approve)
-    await world.dispatcher.act(approve)
-    await world.dispatcher.act(stop)
+    await world.act(approve)
+    await world.act(stop)
     assert world.runtimes.stopped == []
     assert (await world.workflow(workflow_id)).open
 
@@ -204,7 +203,7 @@ async def test_cancelled_while_it_is_invoked_it_stays_cancelled_whatever_the_ans
         command = await world.submitted()
         world.runtimes.may_answer.clear()
         world.runtimes.answers = [answer]
-        invoking = asyncio.create_task(world.dispatcher.act(command))
+        invoking = asyncio.create_task(world.act(command))
         await world.until(command.workflow_id, status="in_progress")
         await world.journal.execute(order(c.CancelWorkflow, command.workflow_id))
         world.runtimes.may_answer.set()
@@ -214,12 +213,12 @@ async def test_cancelled_while_it_is_invoked_it_stays_cancelled_whatever_the_ans
 
 async def test_lost_facts_are_asked_for_in_the_same_epoch(world: World) -> None:
     command = await world.submitted()
-    await world.dispatcher.act(command)
+    await world.act(command)
     voice = Voice(command.workflow_id)
     voice.fact()
     await world.journal.append(arrived(voice.fact(), voice.progress()))
     await world.journal.drained("router")
-    await world.sweeper.sweep()
+    await world.sweep()
     assert [(x.epoch, x.highest_fact) for x in world.runtimes.invocations] == [(1, 0), (1, 0)]
     assert world.runtimes.invocations[0].command_id != world.runtimes.invocations[1].command_id
 
@@ -228,13 +227,13 @@ async def test_lost_facts_are_asked_for_in_the_same_epoch(world: World) -> None:
 async def test_a_runtime_that_cannot_be_asked_goes_on_working(world: World, answer: Exception) -> None:
     """Whether it lives is its lease's matter."""
     command = await world.submitted()
-    await world.dispatcher.act(command)
+    await world.act(command)
     voice = Voice(command.workflow_id)
     lost = voice.fact()
     await world.journal.append(arrived(voice.fact()))
     await world.journal.drained("router")
     world.runtimes.answers = [answer] * 3
-    await world.sweeper.sweep()
+    await world.sweep()
     w = await world.workflow(command.workflow_id)
     assert (w.status, w.open, w.epoch) == ("in_progress", True, 1)
     await world.journal.append(arrived(lost))
@@ -244,13 +243,13 @@ async def test_a_runtime_that_cannot_be_asked_goes_on_working(world: World, answ
 async def test_one_runtime_that_does_not_answer_does_not_hold_up_the_sweep_of_others(world: World) -> None:
     commands = [await world.submitted() for _ in range(3)]
     for command in commands:
-        await world.dispatcher.act(command)
+        await world.act(command)
         voice = Voice(command.workflow_id)
         voice.fact()
         await world.journal.append(arrived(voice.fact()))
     await world.journal.drained("router")
     world.runtimes.may_answer.clear()
-    sweeping = asyncio.create_task(world.sweeper.sweep())
+    sweeping = asyncio.create_task(world.sweep())
     await eventually(lambda: _is(len(world.runtimes.invocations) == 6), "all are asked")
     world.runtimes.may_answer.set()
     await sweeping
@@ -258,12 +257,12 @@ async def test_one_runtime_that_does_not_answer_does_not_hold_up_the_sweep_of_ot
 
 async def test_lost_progress_is_declared_and_nobody_is_asked(world: World) -> None:
     command = await world.submitted()
-    await world.dispatcher.act(command)
+    await world.act(command)
     voice = Voice(command.workflow_id)
     voice.progress()
     await world.journal.append(arrived(voice.progress()))
     await world.journal.drained("router")
-    await world.sweeper.sweep()
+    await world.sweep()
     assert len(world.runtimes.invocations) == 1
     kinds = [type(event) for _, event in await stream(world.journal, command.workflow_id)]
     assert kinds[-2:] == [e.EventsMissing, e.AgentMessage]
@@ -275,7 +274,7 @@ async def test_every_workflow_that_has_not_ended_is_leased_ordered_or_parked(wor
     for answer in answers:
         command = await world.submitted()
         world.runtimes.answers = [answer] * 3
-        await world.dispatcher.act(command)
+        await world.act(command)
     await world.submitted()
     await to_the_gate(world)
     orphans = await world.sql(
@@ -293,7 +292,7 @@ async def handed_in(world: World, plan_sha256: str = HASH) -> str:
     workflow_id, voice = await to_the_gate(world)
     approve = order(c.ApproveWorkflow, workflow_id)
     await world.journal.execute(approve)
-    await world.dispatcher.act(approve)
+    await world.act(approve)
     claim = await world.objects.put("work", b"bundle")
     second = Voice(workflow_id, attempt=2, fact=voice.last_fact)
     work = second.fact(e.WorkHandedIn, bundle=claim, plan_sha256=plan_sha256)
@@ -332,7 +331,7 @@ async def test_work_that_is_not_in_the_object_store_fails_the_workflow_with_its_
     workflow_id, voice = await to_the_gate(world)
     approve = order(c.ApproveWorkflow, workflow_id)
     await world.journal.execute(approve)
-    await world.dispatcher.act(approve)
+    await world.act(approve)
     second = Voice(workflow_id, attempt=2, fact=voice.last_fact)
     facts = (second.fact(e.WorkHandedIn, bundle=CLAIM), second.fact(e.WorkflowCompleted))
     await world.journal.append(arrived(*facts))

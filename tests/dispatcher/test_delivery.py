@@ -26,7 +26,7 @@ async def test_the_intent_is_recorded_before_the_repository_is_touched(world: Wo
         seen.extend(codec.type_of(event) for event in await told(world, workflow_id))
 
     world.pushes.pushing = pushing
-    await world.dispatcher.act(await the_order(world))
+    await world.act(await the_order(world))
     assert seen[-1] == "delivery_started"
     assert (await world.workflow(workflow_id)).status == "completed"
 
@@ -34,7 +34,7 @@ async def test_the_intent_is_recorded_before_the_repository_is_touched(world: Wo
 async def test_a_pull_request_completes_the_workflow_where_there_is_a_forge(world: World) -> None:
     world.forge.serving = True
     workflow_id = await handed_in(world)
-    await world.dispatcher.act(await the_order(world))
+    await world.act(await the_order(world))
     w = await world.workflow(workflow_id)
     assert (w.status, w.pull_request and w.pull_request.number) == ("completed", 7)
     [opened] = [x for x in await told(world, workflow_id) if isinstance(x, e.PullRequestOpened)]
@@ -51,14 +51,15 @@ async def test_a_pull_request_whose_answer_was_lost_is_adopted(world: World) -> 
     command = await the_order(world)
     world.forge.fails = Unavailable("the answer did not arrive")
     with pytest.raises(Unavailable):
-        await world.dispatcher.act(command)
+        await world.act(command)
     w = await world.workflow(workflow_id)
     assert (w.status, w.phase, w.reason) == ("in_progress", "delivering", "the answer did not arrive")
     world.forge.fails = None
-    await world.dispatcher.act(command)
+    await world.act(command)
     [opened] = [x for x in await told(world, workflow_id) if isinstance(x, e.PullRequestOpened)]
     assert opened.adopted
     assert len(world.forge.there) == 1
+    assert len([x for x in await told(world, workflow_id) if isinstance(x, e.BranchPushed)]) == 1
     assert len([x for x in await told(world, workflow_id) if isinstance(x, e.DeliveryStarted)]) == 1
 
 
@@ -73,7 +74,7 @@ async def test_what_was_pushed_while_its_workflow_was_cancelled_is_taken_back(wo
         await world.journal.execute(order(c.CancelWorkflow, workflow_id))
 
     world.pushes.pushing = pushing
-    await world.dispatcher.act(command)
+    await world.act(command)
     w = await world.workflow(workflow_id)
     assert w.status == "cancelled"
     assert world.pushes.withdrawn == world.pushes.pushed
@@ -90,9 +91,9 @@ async def test_a_push_whose_dispatcher_died_is_taken_back_when_the_workflow_is_c
 
     world.pushes.pushing = dies
     with pytest.raises(RuntimeError):
-        await world.dispatcher.act(command)
+        await world.act(command)
     await world.journal.execute(order(c.CancelWorkflow, workflow_id))
-    await world.dispatcher.act(c.AttendWorkflow(id="1", workflow_id=workflow_id, actor="amelia"))
+    await world.act(c.AttendWorkflow(id="1", workflow_id=workflow_id, actor="amelia"))
     assert world.pushes.withdrawn == world.pushes.pushed
     assert (await world.workflow(workflow_id)).status == "cancelled"
 
@@ -102,18 +103,18 @@ async def test_a_delivery_that_stays_impossible_becomes_a_pause_and_its_end_a_de
     command = await the_order(world)
     world.pushes.fails = Unavailable("no route to host")
     with pytest.raises(Unavailable):
-        await world.dispatcher.act(command)
+        await world.act(command)
     long_ago = "to_jsonb('2020-01-01T00:00:00.000Z'::text)"
     await world.sql(f"UPDATE workflow SET state = jsonb_set(state::jsonb, '{{delivering_since}}', {long_ago})::text")
     with pytest.raises(Unavailable):
-        await world.dispatcher.act(command)
+        await world.act(command)
     w = await world.workflow(workflow_id)
     assert (w.status, w.admitted) == ("paused", False)
     assert "no route to host" in w.reason
     world.pushes.fails = None
     resumed = order(c.ResumeWorkflow, workflow_id)
     await world.journal.execute(resumed)
-    await world.dispatcher.act(resumed)
+    await world.act(resumed)
     w = await world.workflow(workflow_id)
     assert (w.status, world.pushes.pushed) == ("completed", [(w.branch, w.commit)])
 
@@ -122,12 +123,12 @@ async def test_a_failed_delivery_is_retried_without_working_again(world: World) 
     workflow_id = await handed_in(world)
     command = await the_order(world)
     world.pushes.fails = Refused("the branch is somebody else's; delete it")
-    await world.dispatcher.act(command)
+    await world.act(command)
     before = await world.workflow(workflow_id)
     assert before.status == "failed"
     world.pushes.fails = None
     retried = order(c.RetryWorkflow, workflow_id)
     await world.journal.execute(retried)
-    await world.dispatcher.act(retried)
+    await world.act(retried)
     w = await world.workflow(workflow_id)
     assert (w.status, w.epoch) == ("completed", before.epoch)

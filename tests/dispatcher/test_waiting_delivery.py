@@ -28,7 +28,7 @@ async def fails(world: World, command: DeliverWorkflow, cause: str, times: int =
     world.pushes.fails = Unavailable(cause)
     for _ in range(times):
         with pytest.raises(Unavailable, match=cause):
-            await world.dispatcher.act(command)
+            await world.act(command)
 
 
 async def test_a_repository_that_is_away_is_the_reason_once_and_its_return_completes(world: World) -> None:
@@ -42,7 +42,7 @@ async def test_a_repository_that_is_away_is_the_reason_once_and_its_return_compl
     ]
     assert await world.orders() == [command.id], "it is sent again"
     world.pushes.fails = None
-    await world.dispatcher.act(command)
+    await world.act(command)
     w = await world.workflow(workflow_id)
     assert (w.status, w.reason) == ("completed", "")
     assert world.pushes.pushed == [(w.branch, w.commit)]
@@ -64,7 +64,7 @@ async def test_a_repository_that_came_back_only_to_refuse_fails_the_workflow(wor
     command = await the_order(world)
     await fails(world, command, "no route to host")
     world.pushes.fails = Refused("the branch is somebody else's; delete it")
-    await world.dispatcher.act(command)
+    await world.act(command)
     w = await world.workflow(workflow_id)
     assert (w.status, w.reason) == ("failed", "the branch is somebody else's; delete it")
     assert [x.final for x in await refusals(world, workflow_id)] == [False, True]

@@ -9,7 +9,8 @@ from amelia.adapters.postgres.pool import AWAY
 
 _ORPHANS = """
 SELECT id, status FROM workflow w
-WHERE status NOT IN ('completed', 'failed', 'cancelled', 'blocked') AND lease_until IS NULL AND wake_at IS NULL
+WHERE status NOT IN ('completed', 'failed', 'cancelled', 'blocked', 'paused') AND lease_until IS NULL
+    AND wake_at IS NULL AND queued_since IS NULL
     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.workflow_id = w.id AND o.destination = 'commands')
 """
 _ENDED = "SELECT id, status FROM workflow WHERE status IN ('completed', 'failed', 'cancelled')"
@@ -17,8 +18,8 @@ _LOOK_SECONDS = 0.05
 
 
 class Watch:
-    """``orphans`` were seen with neither a lease, nor an order in the outbox, nor a time to be woken at; ``changed``
-    have ended, and then in another way."""
+    """``orphans`` were seen with neither a lease, nor an order in the outbox, nor a time to be woken at, nor a place in
+    the queue; ``changed`` have ended, and then in another way."""
 
     def __init__(self, url: str) -> None:
         self._url = url

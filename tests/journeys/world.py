@@ -25,6 +25,7 @@ from amelia.contract.workflow import Issue
 from amelia.domain.workflow import Workflow
 from amelia.errors import Unavailable
 from amelia.settings import Settings
+from amelia_dispatcher.admission import Gatekeeper
 from amelia_dispatcher.attempt import Attempts
 from amelia_dispatcher.deliver import Deliveries
 from amelia_dispatcher.dispatch import Dispatcher
@@ -116,14 +117,15 @@ class Fleet:
 
     def start_dispatcher(self) -> None:
         journal = self._dispatchers_journal
-        attempts = Attempts(journal, self.machines, _KEYS, self.settings)
+        attempts = Attempts(journal, self.machines, _KEYS, NoForge(), self.settings)
+        self.gatekeeper = Gatekeeper(journal, self.machines, attempts, self.settings)
         deliveries = Deliveries(
             journal, FolderObjects(self.folder / "objects"), GitRemote(), NoForge(), NoForge(), patience_seconds=900
         )
-        self._dispatcher = Dispatcher(journal, self.machines, attempts, deliveries)
+        self._dispatcher = Dispatcher(journal, self.machines, attempts, self.gatekeeper, deliveries)
         consumer = Consumer(self.commands, self._dispatcher.handle, in_flight=4, max_receives=3)
         relay = Relay(journal, self.commands, self.said, resend_seconds=self.settings.resend_seconds)
-        parts = (consumer, relay, Sweeper(journal, attempts, self.settings))
+        parts = (consumer, relay, Sweeper(journal, attempts, self.gatekeeper, self.settings))
         self._dispatching_tasks = [asyncio.create_task(part.run(self._stop)) for part in parts]
 
     async def kill_dispatcher(self) -> None:

@@ -15,7 +15,9 @@ from amelia.consumer import Consumer
 from amelia.lifecycle import until_available
 from amelia.settings import Settings, read_secret
 
+from .admission import Gatekeeper
 from .attempt import Attempts
+from .ci import Intake, teams_of
 from .deliver import Deliveries
 from .dispatch import Dispatcher
 from .pushing import GitRemote
@@ -38,8 +40,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         queue = SqsQueue(
             sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=settings.visibility_seconds
         )
-        runtimes = AgentCoreRuntimes(agentcore, settings.runtime_arn)
-        attempts = Attempts(journal, runtimes, MasterKeys(secrets, settings.master_secret), settings)
         access = Access(
             token=read_secret(settings.github_token_file),
             read_token=read_secret(settings.github_read_token_file),
@@ -49,6 +49,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         github = await stack.enter_async_context(
             open_github(access, api=settings.github_api_url, web=settings.github_web_url)
         )
+        runtimes = AgentCoreRuntimes(agentcore, settings.runtime_arn)
+        keys = MasterKeys(secrets, settings.master_secret)
+        attempts = Attempts(journal, runtimes, keys, github.credentials, settings)
+        gatekeeper = Gatekeeper(journal, runtimes, attempts, settings)
         deliveries = Deliveries(
             journal,
             S3Objects(s3, settings.bucket),
@@ -57,14 +61,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             github.credentials,
             patience_seconds=settings.delivery_patience_seconds,
         )
-        dispatcher = Dispatcher(journal, runtimes, attempts, deliveries)
+        dispatcher = Dispatcher(journal, runtimes, attempts, gatekeeper, deliveries)
         stack.push_async_callback(dispatcher.drain)
         consumer = Consumer(
             queue, dispatcher.handle, in_flight=settings.receives_in_flight, max_receives=settings.max_receives
+        )
+        teams = teams_of(settings.ci_teams)
+        intake = Intake(
+            journal, teams, allow_file=settings.allow_file_repositories, judges=bool(settings.approval_policy_file)
+        )
+        ci = Consumer(
+            SqsQueue(sqs, settings.ci_queue, settings.ci_dead_queue, visibility_seconds=settings.visibility_seconds),
+            intake.handle,
+            in_flight=1,
+            max_receives=settings.max_receives,
         )
         bus = EventBus(events, bus=settings.event_bus, source=settings.control_source)
         relay = Relay(journal, queue, bus, resend_seconds=settings.resend_seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(consumer.run(stop))
             group.create_task(relay.run(stop))
-            group.create_task(Sweeper(journal, attempts, settings).run(stop))
+            if teams:
+                group.create_task(ci.run(stop))
+            group.create_task(Sweeper(journal, attempts, gatekeeper, settings).run(stop))

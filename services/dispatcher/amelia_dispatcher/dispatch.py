@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from amelia.consumer import DONE, Verdict
 from amelia.contract import codec
 from amelia.contract.commands import AnyCommand
+from amelia.domain.workflow import Workflow
 from amelia.errors import Malformed, Unavailable
 from amelia.ports.journal import Journal
 from amelia.ports.queues import Message, Runtimes
 
 from . import sessions
+from .admission import Gatekeeper
 from .attempt import Attempts
 from .deliver import Deliveries
 
 log = logging.getLogger(__name__)
 
 
-_AT_ONCE = 24
+_AT_ONCE = 16
 """Commands acted upon beside each other, each with a lock and so a connection; further ones wait in the queue."""
 _DRAIN_SECONDS = 5.0
 
@@ -27,10 +29,18 @@ class Dispatcher:
     """Acknowledges a command as soon as it is understood and acts on it then: its outbox row is not settled before
     the outcome is recorded, so a command whose dispatcher dies, or whose work has to wait, is sent again."""
 
-    def __init__(self, journal: Journal, runtimes: Runtimes, attempts: Attempts, deliveries: Deliveries) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        runtimes: Runtimes,
+        attempts: Attempts,
+        gatekeeper: Gatekeeper,
+        deliveries: Deliveries,
+    ) -> None:
         self._journal = journal
         self._runtimes = runtimes
         self._attempts = attempts
+        self._gatekeeper = gatekeeper
         self._deliveries = deliveries
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._acting: set[asyncio.Task[None]] = set()
@@ -45,11 +55,12 @@ class Dispatcher:
 
     async def drain(self) -> None:
         """Waits for what is being acted upon, though not for long: what does not end in time is sent again."""
+        gatekeeping = asyncio.create_task(self._gatekeeper.drain())
         if self._acting:
             await asyncio.wait(self._acting, timeout=_DRAIN_SECONDS)
         for task in self._acting:
             task.cancel()
-        await asyncio.gather(*self._acting, return_exceptions=True)
+        await asyncio.gather(gatekeeping, *self._acting, return_exceptions=True)
 
     async def _look(self, message: Message) -> Verdict:
         try:
@@ -84,12 +95,29 @@ class Dispatcher:
         if row is None:
             return
         w = row.workflow
-        if w.status in ("pending", "approved"):
-            await self._attempts.start(w.id, command.id)
+        if w.queued:
+            self._gatekeeper.consider(w, command.id)
+        elif w.status in ("pending", "approved"):
+            await self._wait_or_go_on(w, command.id)
         elif w.status == "in_progress" and w.phase == "delivering":
             await self._deliveries.deliver(w.id, command.id)
-            await sessions.stop(self._journal, self._runtimes, w.id)
+            await self._end(w.id)
+        elif w.open:
+            await self._attempts.tell(w.id, command.id)
         else:
             await self._deliveries.take_back(w)
-            await sessions.stop(self._journal, self._runtimes, w.id)
+            await self._end(w.id)
             await self._journal.settle([command.id])
+
+    async def _wait_or_go_on(self, w: Workflow, command_id: str) -> None:
+        """It has its place, or is parked until a moment that the sweeper knows."""
+        if w.admitted:
+            await self._attempts.start(w.id, command_id)
+            return
+        await self._end(w.id)
+        await self._journal.settle([command_id])
+
+    async def _end(self, workflow_id: str) -> None:
+        """It has given its place back, or soon does; nothing of it runs."""
+        self._gatekeeper.look()
+        await sessions.stop(self._journal, self._runtimes, workflow_id)
