@@ -9,8 +9,6 @@ from amelia.ports.journal import Journal
 from amelia_api.broadcaster import Broadcaster
 from amelia_api.readers import TooSlow
 
-from .books import JournalClient
-
 if TYPE_CHECKING:
     from .machine import Machine
     from .world import World
@@ -27,7 +25,7 @@ class Api:
         self._machine: Machine | None = None
 
     async def run(self, machine: "Machine") -> None:
-        self._journal: Journal = JournalClient(self._world.database, machine, self._world.settings.lease_seconds)
+        self._journal = self._world.journal_for(machine)
         self._broadcaster = Broadcaster(self._journal)
         self._machine = machine
         await self._broadcaster.run()

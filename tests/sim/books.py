@@ -1,22 +1,17 @@
 """The journal as one machine reaches it: away, slow, or with an answer that never comes back."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from amelia.adapters.memory.journal import MemoryDatabase, MemoryJournal
 from amelia.adapters.memory.lock import Locks
 from amelia.adapters.memory.transaction import Written
-from amelia.contract.commands import AnyCommand
-from amelia.domain.effects import Arrived, Change, Reading
+from amelia.domain.effects import Arrived, Change
 from amelia.errors import Unavailable
-from amelia.ports.journal import Cursor, Executed, FleetPage, Outgoing, Overdue, Row, Stored
 
 if TYPE_CHECKING:
     from .machine import Machine
     from .world import World
-
-T = TypeVar("T")
 
 
 class WatchedDatabase(MemoryDatabase):
@@ -64,9 +59,14 @@ class JournalClient:
             return done.value
         raise AssertionError("the memory journal paused")
 
-    async def execute(self, command: AnyCommand, fingerprint: str = "") -> Executed:
-        answer: Executed = await self._call("execute", lambda: self._journal.execute(command, fingerprint))
-        return answer
+    def __getattr__(self, what: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        """Every other method is the memory journal's."""
+        method = getattr(self._journal, what)
+
+        async def ask(*arguments: Any, **options: Any) -> Any:
+            return await self._call(what, lambda: method(*arguments, **options))
+
+        return ask
 
     async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
         answer: list[Exception | None] = await self._call("append", lambda: self._appended(arrived))
@@ -77,65 +77,11 @@ class JournalClient:
         self._machine.world.watch.lived(arrived)
         return answer
 
-    async def record(self, workflow_id: str, reading: Reading, settles: Sequence[str] = ()) -> Row | None:
-        answer: Row | None = await self._call("record", lambda: self._journal.record(workflow_id, reading, settles))
-        return answer
-
-    async def get(self, workflow_id: str) -> Row | None:
-        answer: Row | None = await self._call("get", lambda: self._journal.get(workflow_id))
-        return answer
-
-    async def page(
-        self,
-        *,
-        before: tuple[datetime, str] | None,
-        limit: int,
-        statuses: Sequence[str] = (),
-        owner: str = "",
-        repository: str = "",
-    ) -> list[Row]:
-        answer: list[Row] = await self._call(
-            "page",
-            lambda: self._journal.page(
-                before=before, limit=limit, statuses=statuses, owner=owner, repository=repository
-            ),
-        )
-        return answer
-
-    async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
-        answer: FleetPage = await self._call("fleet_events", lambda: self._journal.fleet_events(after, limit))
-        return answer
-
-    async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
-        answer: list[Stored] = await self._call("events", lambda: self._journal.events(after, limit))
-        return answer
-
-    async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
-        answer: list[Outgoing] = await self._call("due", lambda: self._journal.due(limit, resend_seconds))
-        return answer
-
-    async def settle(self, ids: Sequence[str]) -> None:
-        await self._call("settle", lambda: self._journal.settle(ids))
-
-    async def overdue(self, *, gap_seconds: float, limit: int) -> Overdue:
-        answer: Overdue = await self._call(
-            "overdue", lambda: self._journal.overdue(gap_seconds=gap_seconds, limit=limit)
-        )
-        return answer
-
-    async def close_gap(self, workflow_id: str) -> Row | None:
-        answer: Row | None = await self._call("close_gap", lambda: self._journal.close_gap(workflow_id))
-        return answer
-
-    async def expire(self, workflow_ids: Sequence[str], max_attempts: int) -> list[Row]:
-        answer: list[Row] = await self._call("expire", lambda: self._journal.expire(workflow_ids, max_attempts))
-        return answer
-
-    async def wake(self, workflow_ids: Sequence[str]) -> None:
-        await self._call("wake", lambda: self._journal.wake(workflow_ids))
-
-    async def drained(self, consumer: str, seconds_ago: float = 0) -> None:
-        await self._call("drained", lambda: self._journal.drained(consumer, seconds_ago))
+    async def renew(self, workflow_id: str, epoch: int) -> bool:
+        renewed = bool(await self._call("renew", lambda: self._journal.renew(workflow_id, epoch)))
+        if renewed:
+            self._machine.world.watch.renewed(workflow_id, epoch)
+        return renewed
 
     def exclusively(self, name: str, *, wait: bool = True) -> "LockClient":
         return LockClient(self._database, self._machine, name, wait)

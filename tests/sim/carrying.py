@@ -16,15 +16,15 @@ from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.invocation import Invocation
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
-from amelia.contract.workflow import Budget, Money
+from amelia.contract.workflow import Money
 from amelia.errors import Unavailable
-from amelia.orchestrator.facts import above, fact_id, record
+from amelia.orchestrator.facts import above, fact_id, record, unheard_pause
 from amelia.orchestrator.job import Ended
-from amelia.orchestrator.live import Live
+from amelia.orchestrator.live import Live, Stopped
 from amelia.orchestrator.state import State
 from amelia.ports.agents import Announcer
 
-from .ledger import more
+from .ledger import PRICE
 
 if TYPE_CHECKING:
     from .machine import Machine
@@ -66,11 +66,14 @@ class Carrier:
         """As the runtime's own work does: patient for a while, then lost."""
         for pause in (*_PAUSES, None):
             try:
-                return await Run(self._world, self._machine, asked, announcer).to_the_end()
+                return await Run(self._world, self._machine, asked, announcer, live).to_the_end()
             except Unavailable:
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
+            except Exception as error:
+                self._world.watch.broken("sim", f"the script failed: {error!r}")
+                raise
         raise AssertionError
 
 
@@ -87,8 +90,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: tuple[str, ...] = ()
     round: int = 1
     applied: tuple[str, ...] = ()
-    spent: Money = Money()
-    spent_in: int = 0
+    used: dict[int, Money] = {}
     result: Literal["", "success", "failed"] = ""
     cause: str = ""
 
@@ -100,8 +102,9 @@ Said = tuple[Event, ...]
 class Run:
     """One go at a workflow, from its newest checkpoint to where it can go no further."""
 
-    def __init__(self, world: "World", machine: "Machine", asked: Invocation, announcer: Announcer) -> None:
+    def __init__(self, world: "World", machine: "Machine", asked: Invocation, announcer: Announcer, live: Live) -> None:
         self._world, self._machine, self._asked, self._announcer = world, machine, asked, announcer
+        self._live, self._account = live, live.account
         self._id = asked.workflow_id
         self._script = world.scripts[asked.workflow_id]
         self._announced = asked.highest_fact
@@ -110,19 +113,29 @@ class Run:
     async def to_the_end(self) -> Ended:
         state = await self._memory(lambda: self._world.memory.adopt(self._thread, self._asked.epoch))
         await self._announce(state)
+        if unheard_pause(state, self._asked.highest_fact):
+            return Ended(state="paused", last_fact=state["last_fact"])
         while True:
             sheet = self._again(_sheet(state["work"]))
+            self._account.learn(sheet.used)
             if sheet.step == "end":
                 return Ended(state="finished", last_fact=state["last_fact"], result=sheet.result, cause=sheet.cause)
-            stepped = await self._step(state, sheet)
+            try:
+                stepped = await self._step(state, sheet)
+            except Stopped as stopped:
+                following, used = self._settled(sheet)
+                await self._kept(state, following, (*used, stopped.said))
+                return Ended(state="paused", last_fact=state["last_fact"])
             if stepped is None:
                 return Ended(state="blocked", last_fact=state["last_fact"])
-            following, said = stepped
-            state = record(state, following, said, self._asked.highest_fact)  # type: ignore[arg-type]
-            await self._memory(partial(self._world.memory.keep, self._thread, self._asked.epoch, state))
-            await self._announce(state)
-            if any(isinstance(event, e.BudgetReached) for event in said):
-                return Ended(state="blocked", last_fact=state["last_fact"])
+            state = await self._kept(state, *stepped)
+
+    async def _kept(self, state: State, sheet: Sheet, said: Said) -> State:
+        """Checkpointed, then announced."""
+        state = record(state, sheet, said, self._asked.highest_fact)  # type: ignore[arg-type]
+        await self._memory(partial(self._world.memory.keep, self._thread, self._asked.epoch, state))
+        await self._announce(state)
+        return state
 
     def _again(self, sheet: Sheet) -> Sheet:
         """A failure that somebody wants tried again goes back to where it failed."""
@@ -139,8 +152,6 @@ class Run:
                 return self._gate(sheet)
             case "finish":
                 return await self._finish(sheet)
-        if self._asked.left.used_up:
-            return sheet, (e.BudgetReached(id="", workflow_id=self._id, budget=Budget(), spent=sheet.spent),)
         heard, read = self._read(sheet)
         match sheet.step:
             case "open":
@@ -157,14 +168,14 @@ class Run:
         return after, (*read, *said)
 
     def _read(self, sheet: Sheet) -> tuple[Sheet, Said]:
-        unread = [note.id for note in self._asked.messages if note.id not in sheet.applied]
+        unread = [note.id for note in self._live.notes if note.id not in sheet.applied]
         said = (e.MessageApplied(id="", workflow_id=self._id, message_id=id_, agent="developer") for id_ in unread)
         return replace(sheet, applied=(*sheet.applied, *unread)), tuple(said)
 
     async def _plan(self, state: State, sheet: Sheet, before: int) -> tuple[Sheet, Said]:
-        sheet = await self._turns(sheet, f"plan-{sheet.revised}")
+        sheet, used = await self._turns(sheet, f"plan-{sheet.revised}")
         proposed = planned(self._id, self._script, sheet.revised)
-        said: Said = (e.AgentCompleted(id="", workflow_id=self._id, agent="architect"), self._used(sheet))
+        said: Said = (e.AgentCompleted(id="", workflow_id=self._id, agent="architect"), *used)
         number = max(state["last_fact"], self._asked.highest_fact) + before + len(said) + 1
         block_id, sha256 = fact_id(self._id, number, "workflow_blocked"), plan_sha256(proposed)
         claim = None
@@ -197,20 +208,19 @@ class Run:
 
     async def _develop(self, sheet: Sheet, task: str) -> tuple[Sheet, Said]:
         assert sheet.plan is not None
-        sheet = await self._turns(sheet, f"{task}-{sheet.revised}")
-        used = self._used(sheet)
+        sheet, used = await self._turns(sheet, f"{task}-{sheet.revised}")
         if self._script.fails and not sheet.retries and task == sheet.plan.tasks[-1].id:
             failed = replace(sheet, step="finish", back_to=task, result="failed", cause=f"the task {task} failed")
-            return failed, (used,)
+            return failed, used
         done = e.TaskCompleted(id="", workflow_id=self._id, task_id=task, status="completed", commit=task.ljust(40))
         after, said = self._next(replace(sheet, done=(*sheet.done, task)))
-        return after, (used, done, *said)
+        return after, (*used, done, *said)
 
     async def _review(self, sheet: Sheet) -> tuple[Sheet, Said]:
-        sheet = await self._turns(sheet, f"review-{sheet.revised}-{sheet.round}")
+        sheet, used = await self._turns(sheet, f"review-{sheet.revised}-{sheet.round}")
         approved = sheet.round >= self._script.rounds
         verdict = Verdict(approved=approved, summary="good" if approved else "not yet")
-        said = (self._used(sheet), e.ReviewCompleted(id="", workflow_id=self._id, verdict=verdict, round=sheet.round))
+        said = (*used, e.ReviewCompleted(id="", workflow_id=self._id, verdict=verdict, round=sheet.round))
         if approved:
             return replace(sheet, step="finish", result="success"), said
         return replace(sheet, round=sheet.round + 1), said
@@ -232,16 +242,32 @@ class Run:
         )
         return replace(sheet, step="end"), (handed_in, ended)
 
-    async def _turns(self, sheet: Sheet, task: str) -> Sheet:
-        """Each model turn is kept when it was answered, so that it is not asked for again."""
+    async def _turns(self, sheet: Sheet, task: str) -> tuple[Sheet, Said]:
+        """Each model turn is kept when it was answered, with what was spent, so that it is not asked for again."""
         for number in range(1, self._script.turns + 1):
             key = f"{self._thread}/transcript/{task}/{number}"
-            if await self._objects.read(key) is None:
-                await self._turn(f"{self._asked.generation}/{task}", number)
-                before = sheet.spent if sheet.spent_in == self._asked.epoch else Money()
-                sheet = replace(sheet, spent=more(before), spent_in=self._asked.epoch)
-                await self._objects.write(key, b"answered")
-        return sheet
+            known = await self._objects.read(key)
+            if known is not None:
+                self._account.learn(msgspec.json.decode(known, type=dict[int, Money]))
+                continue
+            if not self._account.has_room_for(PRICE):
+                spent, budget = self._account.all, self._account.budget
+                raise Stopped(e.BudgetReached(id="", workflow_id=self._id, budget=budget, spent=spent))
+            await self._turn(f"{self._asked.generation}/{task}", number)
+            self._account.pay(PRICE)
+            await self._objects.write(key, msgspec.json.encode(self._account.spent))
+        return self._settled(sheet)
+
+    def _settled(self, sheet: Sheet) -> tuple[Sheet, Said]:
+        """What this attempt spent, and what earlier ones did and nobody has said yet."""
+        account = self._account
+        sums = {**account.unsaid(sheet.used), self._asked.epoch: account.used}
+        said = (
+            e.TokensUsed(id="", workflow_id=self._id, used=used, of_attempt=0 if epoch == self._asked.epoch else epoch)
+            for epoch, used in sorted(sums.items())
+            if used != Money()
+        )
+        return replace(sheet, used=account.spent), tuple(said)
 
     async def _turn(self, task: str, number: int) -> None:
         rng = self._world.random
@@ -251,10 +277,6 @@ class Run:
         await asyncio.sleep(rng.random() * self._script.turn_seconds)
         if number:
             await self._machine.call("model", lambda: self._world.ledger.turn(self._id, task, number))
-
-    def _used(self, sheet: Sheet) -> e.TokensUsed:
-        """Names the attempt that spent it, because a later one may have to say it."""
-        return e.TokensUsed(id="", workflow_id=self._id, used=sheet.spent, of_attempt=sheet.spent_in, model="sim")
 
     async def _memory(self, effect: Callable[[], State]) -> State:
         weather = self._world.weather

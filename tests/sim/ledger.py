@@ -3,6 +3,10 @@
 import msgspec
 
 from amelia.contract.workflow import Money
+from amelia.orchestrator.account import plus
+
+PRICE = Money(input_tokens=100, output_tokens=10, cost_microdollars=1_000)
+"""Of one turn of a model: each costs the same."""
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,14 +29,4 @@ class Ledger:
     def turn(self, workflow_id: str, task: str, number: int) -> None:
         key = (workflow_id, task, number)
         self.turns[key] = self.turns.get(key, 0) + 1
-        before = self.spent.get(workflow_id, Money())
-        self.spent[workflow_id] = more(before)
-
-
-def more(before: Money) -> Money:
-    """After one more turn: each costs the same."""
-    return Money(
-        input_tokens=before.input_tokens + 100,
-        output_tokens=before.output_tokens + 10,
-        cost_microdollars=before.cost_microdollars + 1_000,
-    )
+        self.spent[workflow_id] = plus(self.spent.get(workflow_id, Money()), PRICE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from amelia.contract.invocation import Invocation
-from amelia.errors import AmeliaError, Conflict, NotStarted, Unavailable
+from amelia.errors import AmeliaError, Conflict, Exhausted, NotStarted, Unavailable
 from amelia_runtime.attempt import Parts
 from amelia_runtime.session import Session
 
@@ -31,7 +31,8 @@ class Container:
         self.busy = 0
         self.ending = False
         self._world = world
-        self._session = Session(self._parts, self._busily)
+        began = world.loop.time()
+        self._session = Session(self._parts, self._busily, lived=lambda: world.loop.time() - began)
 
     @asynccontextmanager
     async def _parts(self) -> AsyncIterator[Parts]:
@@ -92,6 +93,8 @@ class RuntimesClient:
         await self._machine.call("runtimes.invoke", lambda: None)
         if world.strikes(weather.not_started):
             raise NotStarted("the platform throttles")
+        if world.strikes(weather.no_room):
+            raise Exhausted("the platform has no room for another session")
         if world.strikes(weather.conflicted):
             raise Conflict("the session winds down")
         if world.strikes(weather.slow_start):

@@ -120,6 +120,9 @@ class QueueClient:
     async def release(self, messages: Sequence[Message], after_seconds: int) -> None:
         await self._call("release", lambda: self._queue.bring_back(messages, after_seconds))
 
+    async def hold(self, messages: Sequence[Message]) -> None:
+        await self._call("hold", lambda: self._queue.bring_back(messages, VISIBILITY_SECONDS))
+
     async def send(self, sendings: Sequence[Sending]) -> None:
         await self._call("send", lambda: self._send(sendings))
 

@@ -1,5 +1,6 @@
 """Looks at the fleet from the outside while it runs: at every commit, every effect and every frame that is shown."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from amelia.contract import events as e
 from amelia.contract.invocation import Invocation
 from amelia.domain.effects import Arrived
 from amelia.domain.workflow import Workflow
+from amelia.limits import limits_of
 
 from .ledger import Pushed
 
@@ -49,6 +51,7 @@ class Watch:
         self.violations: list[Violation] = []
         self.history: dict[str, list[str]] = {}
         self.cancelled_at: dict[str, float] = {}
+        self.overtaken = 0
         self.since: dict[str, float] = {}
         self._life: dict[str, tuple[int, datetime]] = {}
 
@@ -63,6 +66,7 @@ class Watch:
             if new is not None:
                 self._changed(old.workflow if old else None, new)
                 self._not_an_orphan(new)
+        self._caps()
 
     def _changed(self, old: Workflow | None, record: Record) -> None:
         w = record.workflow
@@ -116,6 +120,9 @@ class Watch:
             if one.event.attempt == epoch:
                 self._life[one.event.workflow_id] = (epoch, self._world.clock.now())
 
+    def renewed(self, workflow_id: str, epoch: int) -> None:
+        self._life[workflow_id] = (epoch, self._world.clock.now())
+
     def acknowledged(self, body: str) -> None:
         """A message with a runtime's event is gone from its queue: the journal has it, or needs it no more."""
         if body in self._world.poison:
@@ -123,7 +130,7 @@ class Watch:
         event = codec.decode_event(msgspec.json.encode(msgspec.json.decode(body)["detail"]))
         record = self._world.database.tables.workflows[event.workflow_id]
         w, held = record.workflow, self._world.database.tables.held.get(event.workflow_id, {})
-        kept = any(key[1:] == (event.attempt, event.fact, event.ordinal) for key in held)
+        kept = any(key == (event.attempt, event.fact, event.ordinal) for _, key in held)
         known = event.fact <= w.fact if event.fact else event.ordinal <= w.ordinal
         if not (kept or known or event.attempt < w.epoch or w.status in ENDED):
             self.broken("I1", f"{codec.type_of(event)} of {w.id} is gone from its queue and was never kept")
@@ -135,9 +142,21 @@ class Watch:
                 "I2", f"a runtime works for {asked.workflow_id} in epoch {asked.epoch}, which was never granted"
             )
 
+    def _caps(self) -> None:
+        """Places are taken in the transaction that admits, so no limit is passed at any instant."""
+        limits = limits_of(self._world.settings)
+        holding = [x.workflow for x in self._world.database.tables.workflows.values() if x.holds_place]
+        users = Counter(w.owner for w in holding)
+        repositories = Counter(w.repository for w in holding)
+        for most, counted in ((limits.user, users), (limits.repository, repositories)):
+            if most and max(counted.values(), default=0) > most + self.overtaken:
+                self.broken("caps", f"{counted} are in progress, and {most} may be")
+        if len(holding) > limits.fleet + self.overtaken:
+            self.broken("caps", f"{len(holding)} are in progress, and {limits.fleet} may be")
+
     def _not_an_orphan(self, record: Record) -> None:
         w = record.workflow
-        if w.status in ENDED or record.lease_until is not None or record.wake_at is not None:
+        if w.status in ENDED or record.lease_until or record.wake_at or record.queued_since:
             return
         ordered = any(x.workflow_id == w.id and x.destination == "commands" for x in self._outbox())
         waits = w.status in ("blocked", "paused") and w.reason

@@ -31,6 +31,7 @@ class Weather(msgspec.Struct, kw_only=True):
     bus_throttled: float = 0
     bus_partial: float = 0
     not_started: float = 0
+    no_room: float = 0
     conflicted: float = 0
     unanswered: float = 0
     slow_start: float = 0

@@ -5,11 +5,14 @@ import hashlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from amelia.adapters.memory.clock import LoopClock
 from amelia.consumer import Consumer
 from amelia.orchestrator.state import State
+from amelia.ports.journal import Journal
 from amelia.settings import Settings
+from amelia_dispatcher.admission import Gatekeeper
 from amelia_dispatcher.attempt import Attempts
 from amelia_dispatcher.deliver import Deliveries
 from amelia_dispatcher.dispatch import Dispatcher
@@ -54,7 +57,13 @@ class World:
         self.random: random.Random = loop.random
         self.weather = weather
         self.clock = LoopClock(BEGINNING)
-        self.settings = Settings(lease_seconds=self.random.choice((8.0, 20.0)), heartbeat_seconds=2)
+        self.settings = Settings(
+            lease_seconds=self.random.choice((8.0, 20.0)),
+            heartbeat_seconds=2,
+            max_in_progress=self.random.choice((1, 2, 50)),
+            max_in_progress_per_user=self.random.choice((0, 0, 1)),
+            max_in_progress_per_repository=self.random.choice((0, 0, 1)),
+        )
         self.watch = Watch(self)
         self.database = WatchedDatabase(self)
         self.commands = SimQueue(self, "commands", fifo=True)
@@ -92,8 +101,8 @@ class World:
     def objects_for(self, machine: Machine) -> ObjectsClient:
         return ObjectsClient(self.objects, machine)
 
-    def journal_for(self, machine: Machine) -> JournalClient:
-        return JournalClient(self.database, machine, self.settings.lease_seconds)
+    def journal_for(self, machine: Machine) -> Journal:
+        return cast(Journal, JournalClient(self.database, machine, self.settings.lease_seconds))
 
     async def live(self) -> None:
         self._keep("api", self.api.run)
@@ -167,18 +176,19 @@ class World:
     async def _dispatcher(self, machine: Machine) -> None:
         journal, runtimes = self.journal_for(machine), RuntimesClient(self.platform, machine)
         queue, bus, stop = QueueClient(self.commands, machine), BusClient(machine, None, []), asyncio.Event()
-        attempts = Attempts(journal, runtimes, self.keys, self.settings)
         remote, forge = RemoteClient(self.remote, machine), ForgeClient(self.remote, machine)
+        attempts = Attempts(journal, runtimes, self.keys, forge, self.settings)
+        gatekeeper = Gatekeeper(journal, runtimes, attempts, self.settings)
         deliveries = Deliveries(
             journal, self.objects_for(machine), remote, forge, forge, patience_seconds=self.random.choice((20.0, 900.0))
         )
-        dispatcher = Dispatcher(journal, runtimes, attempts, deliveries)
+        dispatcher = Dispatcher(journal, runtimes, attempts, gatekeeper, deliveries)
         consumer = Consumer(queue, dispatcher.handle, in_flight=2, max_receives=3)
         relay = Relay(journal, queue, bus, resend_seconds=self.settings.resend_seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(consumer.run(stop))
             group.create_task(relay.run(stop))
-            group.create_task(Sweeper(journal, attempts, self.settings).run(stop))
+            group.create_task(Sweeper(journal, attempts, gatekeeper, self.settings).run(stop))
 
     def _storm(self) -> list["Awaitable[None]"]:
         weather, rng = self.weather, self.random

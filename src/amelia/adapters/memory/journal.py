@@ -3,20 +3,40 @@
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 from ...contract.commands import AnyCommand
-from ...domain.changes import appending, closing_gap, executing, expiring, recording, waking
-from ...domain.effects import Arrived, Change, Reading
+from ...contract.workflow import Budget
+from ...domain.changes import appending, closing_gap, executing, expiring, recording, renewing, waking
+from ...domain.crowd import Crowd, Limits
+from ...domain.effects import Arrived, Change
+from ...domain.effects import Reading as Finding
 from ...errors import Refused
-from ...ports.journal import AsyncContext, Cursor, Executed, FleetEvent, FleetPage, Outgoing, Overdue, Row, Stored
+from ...ports.journal import (
+    AsyncContext,
+    Burial,
+    Cursor,
+    DeadLetter,
+    DeadLetterState,
+    Destination,
+    Executed,
+    FleetEvent,
+    FleetPage,
+    MonthlySpending,
+    Outgoing,
+    Overdue,
+    Row,
+    Stored,
+)
+from . import crowd, graves, outbox
 from .clock import LoopClock
 from .lock import Held, Locks
 from .notices import Notices
-from .tables import Tables, Told
+from .tables import Reading, Record, Tables, Told
 from .transaction import Changed, Written, apply
 
-_MOST_PAUSES = 12
-"""The pause before an outbox row is sent again grows with each publish, up to so many times the first."""
+_HEARD_SECONDS = 15.0
+"""For how long an instance of a consumer counts after its last word."""
 
 
 class MemoryDatabase:
@@ -34,7 +54,7 @@ class MemoryDatabase:
         if written.reached:
             self.changes.say(written.reached)
         if written.ordered:
-            self.outbox_wakes.say({"": 0})
+            self.outbox_wakes.say(dict.fromkeys(sorted(written.ordered), 0))
         return written
 
 
@@ -49,7 +69,7 @@ class MemoryJournal:
         changed = self._change(executing(command, fingerprint))
         if changed.row is None:
             raise Refused(f"{command.workflow_id} is not there")
-        return Executed(row=changed.row, repeated=changed.repeated)
+        return Executed(row=changed.row, repeated=changed.repeated, answer=changed.answer)
 
     async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
         by_workflow: dict[str, list[Arrived]] = {}
@@ -59,7 +79,7 @@ class MemoryJournal:
         errors = dict(zip(by_workflow, (one.error for one in changed), strict=True))
         return [errors[one.event.workflow_id] for one in arrived]
 
-    async def record(self, workflow_id: str, reading: Reading, settles: Sequence[str] = ()) -> Row | None:
+    async def record(self, workflow_id: str, reading: Finding, settles: Sequence[str] = ()) -> Row | None:
         return self._change(recording(workflow_id, reading, tuple(settles))).row
 
     async def get(self, workflow_id: str) -> Row | None:
@@ -110,54 +130,81 @@ class MemoryJournal:
         w = self._tables.workflows[stored.workflow_id].workflow
         return FleetEvent(told.place, w.id, stored.sequence, told.type, stored.body, w.repository, w.team, w.status)
 
-    async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
-        now = self._database.clock.now()
-        due = sorted((row for row in self._tables.outbox.values() if row.next_at <= now), key=lambda r: r.next_at)
-        taken = list[Outgoing]()
-        for row in due[:limit]:
-            taken.append(
-                Outgoing(
-                    id=row.id,
-                    destination=row.destination,
-                    workflow_id=row.workflow_id,
-                    body=row.body,
-                    publishes=row.publishes,
-                )
-            )
-            row.publishes += 1
-            row.next_at = now + timedelta(seconds=resend_seconds * min(row.publishes, _MOST_PAUSES))
-        return taken
+    async def due(self, limit: int, resend_seconds: float, destination: Destination | None = None) -> list[Outgoing]:
+        return outbox.claim(self._tables, self._now, limit, resend_seconds, destination)
+
+    async def unsent(self, ids: Sequence[str], after_seconds: float) -> None:
+        outbox.give_back(self._tables, self._now, list(ids), after_seconds)
 
     async def settle(self, ids: Sequence[str]) -> None:
         for id_ in ids:
             self._tables.outbox.pop(id_, None)
 
-    async def overdue(self, *, gap_seconds: float, limit: int) -> Overdue:
-        now, records = self._database.clock.now(), self._tables.workflows.values()
-        drained = self._tables.drained.get("router")
-        gap = now - timedelta(seconds=gap_seconds)
-        read = min(now, drained) if drained else None
+    async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
+        now, records, read = self._now, self._tables.workflows.values(), self._read_by("router")
+        gap, idle = now - timedelta(seconds=gap_seconds), now - timedelta(seconds=progress_seconds)
+        leases = [x for x in records if read and x.lease_until and x.lease_until < min(now, read)]
+        stalled = [x for x in records if progress_seconds and read and _idle_since(x, min(idle, read))]
         return Overdue(
-            leases=tuple(x.workflow.id for x in records if read and x.lease_until and x.lease_until < read)[:limit],
+            leases=tuple(x.workflow.id for x in leases)[:limit],
             wakes=tuple(x.workflow.id for x in records if x.wake_at and x.wake_at < now)[:limit],
-            gaps=tuple(x.workflow.id for x in records if drained and x.gap_since and x.gap_since < min(gap, drained))[
-                :limit
-            ],
+            gaps=tuple(x.workflow.id for x in records if read and x.gap_since and x.gap_since < min(gap, read))[:limit],
+            stalled=tuple(x.workflow.id for x in stalled)[:limit],
         )
 
     async def close_gap(self, workflow_id: str) -> Row | None:
         return self._change(closing_gap(workflow_id)).row
 
-    async def expire(self, workflow_ids: Sequence[str], max_attempts: int) -> list[Row]:
-        changed = self._apply([expiring(workflow_id, max_attempts) for workflow_id in workflow_ids])
+    async def expire(self, workflow_ids: Sequence[str], max_attempts: int, progress_seconds: float = 0) -> list[Row]:
+        changed = self._apply([expiring(workflow_id, max_attempts, progress_seconds) for workflow_id in workflow_ids])
         return [one.row for one in changed if one.row is not None and not one.row.workflow.open]
+
+    async def renew(self, workflow_id: str, epoch: int) -> bool:
+        row = self._change(renewing(workflow_id, epoch)).row
+        return row is not None and row.workflow.open and row.workflow.epoch == epoch
+
+    async def places_taken(self) -> int:
+        return sum(record.holds_place for record in self._tables.workflows.values())
+
+    async def crowd(self, most: int, limits: Limits, *, runnable: bool = False, of: str = "") -> Crowd:
+        return crowd.read(self._tables, self._now, most, limits, runnable=runnable, of=of)
+
+    async def month(self, team: str, owner: str) -> MonthlySpending:
+        spent = crowd.month(self._tables, self._now, (team, owner)) or Budget()
+        return MonthlySpending(microdollars=spent.microdollars, tokens=spent.tokens)
 
     async def wake(self, workflow_ids: Sequence[str]) -> None:
         self._apply([waking(workflow_id) for workflow_id in workflow_ids])
 
-    async def drained(self, consumer: str, seconds_ago: float = 0) -> None:
-        moment = self._database.clock.now() - timedelta(seconds=seconds_ago)
-        self._tables.drained[consumer] = max(moment, self._tables.drained.get(consumer, moment))
+    async def drained(self, consumer: str, seconds_ago: float = 0, instance: str = "") -> None:
+        moment, known = self._now - timedelta(seconds=seconds_ago), self._tables.readings.get((consumer, instance))
+        drained_at = max(moment, known.drained_at) if known else moment
+        self._tables.readings[consumer, instance] = Reading(drained_at=drained_at, seen_at=self._now)
+
+    async def leave(self, consumer: str, instance: str) -> None:
+        self._tables.readings.pop((consumer, instance), None)
+
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        graves.bury(self._tables, self._now, burials)
+
+    async def dead_letters(
+        self, *, state: DeadLetterState | Literal[""] = "", before: tuple[datetime, str] | None = None, limit: int
+    ) -> list[DeadLetter]:
+        return graves.page(self._tables, state, before, limit)
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
+        grave = self._tables.graves.get(dead_letter_id)
+        return grave.letter if grave else None
+
+    async def redrive(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
+        answers = [graves.redrive(self._tables, self._now, id_, by) for id_ in ids]
+        sent: dict[str, int] = {one.source: 0 for one in answers if isinstance(one, DeadLetter)}
+        if sent:
+            self._database.outbox_wakes.say(sent)
+        return answers
+
+    async def discard(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
+        return [graves.discard(self._tables, id_, by) for id_ in ids]
 
     def exclusively(self, name: str, *, wait: bool = True) -> AsyncContext:
         return Held(self._database.locks, name, wait=wait)
@@ -175,6 +222,16 @@ class MemoryJournal:
     def _tables(self) -> Tables:
         return self._database.tables
 
+    @property
+    def _now(self) -> datetime:
+        return self._database.clock.now()
+
+    def _read_by(self, consumer: str) -> datetime | None:
+        """Up to when all its instances that are still heard of have read everything."""
+        heard = self._now - timedelta(seconds=_HEARD_SECONDS)
+        readings = [x for (name, _), x in self._tables.readings.items() if name == consumer and x.seen_at > heard]
+        return min((x.drained_at for x in readings), default=None)
+
     def _change(self, change: Change) -> Changed:
         [changed] = self._apply([change])
         if changed.error is not None:
@@ -183,3 +240,7 @@ class MemoryJournal:
 
     def _apply(self, changes: Sequence[Change]) -> list[Changed]:
         return self._database.commit(changes, self._lease_seconds).changed
+
+
+def _idle_since(record: Record, moment: datetime) -> bool:
+    return record.lease_until is not None and record.progress_at is not None and record.progress_at < moment

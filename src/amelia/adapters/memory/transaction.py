@@ -3,78 +3,114 @@
 What PostgreSQL does with locks follows here from the event loop: nothing else runs until the batch is in.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
 from ...contract import codec
+from ...domain import intake
+from ...domain.draft import key
 from ...domain.effects import Change, Effects, Seen
 from ...domain.timers import next_wake
-from ...domain.workflow import Workflow
+from ...domain.workflow import Workflow, total
 from ...ports.journal import Destination, Row, Stored
-from .tables import Queued, Record, Tables, Told
+from .answers import answer, timestamp
+from .tables import Failure, Ordered, Queued, Record, Tables, Told
+
+Done = Sequence[tuple[Change, Effects]]
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """``repeated`` when the change's command had been executed before."""
+    """``repeated`` when the change's command had been executed before; ``answer`` is what it was answered with then."""
 
     row: Row | None
     repeated: bool = False
+    answer: str = ""
     error: Exception | None = None
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What a transaction came to: ``reached`` are the workflows with new events and how far those go."""
+    """What a transaction came to: ``reached`` are the workflows with new events and how far those go; ``ordered`` the
+    destinations for which something was put into the outbox."""
 
     changed: list[Changed]
     reached: dict[str, int]
-    ordered: bool = False
+    ordered: frozenset[str] = frozenset()
 
 
 def apply(tables: Tables, changes: Sequence[Change], now: datetime, lease_seconds: float) -> Written:
     """A change whose ``compute`` raises is left out and the others are made; any other error makes none of them."""
-    working: dict[str, Workflow | None] = {}
+    seen = {change.workflow_id: _seen(tables, change.workflow_id, now) for change in changes}
+    before = {workflow_id: one.workflow for workflow_id, one in seen.items()}
     done: list[tuple[Change, Effects]] = []
-    fingerprints = dict[str, str]()
-    answers = list[tuple[bool, Exception | None]]()
-    for change in changes:
-        known = fingerprints.get(change.command_id, tables.commands.get(change.command_id))
+    known = {change.command_id: tables.commands[change.command_id] for change in changes if _is_known(tables, change)}
+    errors, repeated = dict[int, Exception](), dict[int, str]()
+    for index, change in enumerate(changes):
+        view = _view(tables, change, seen[change.workflow_id])
+        if change.command_id in known:
+            repeated[index] = change.command_id
+            view = msgspec.structs.replace(view, fingerprint=known[change.command_id].fingerprint)
         try:
-            seen = _seen(tables, change, working, now)
-            effects = change.compute(msgspec.structs.replace(seen, fingerprint=known))
+            effects = change.compute(view)
         except Exception as error:
-            answers.append((known is not None, error))
+            errors[index] = error
             continue
-        answers.append((known is not None, None))
         if effects is not None:
-            working[change.workflow_id] = effects.workflow
             done.append((change, effects))
+            seen[change.workflow_id] = _after(seen[change.workflow_id], effects)
             if effects.executed is not None:
-                fingerprints[change.command_id] = effects.executed.fingerprint
-    ordered = _write(tables, done, now, lease_seconds)
-    tables.commands |= fingerprints
+                known[change.command_id] = Ordered(fingerprint=effects.executed.fingerprint, answer="")
+    ordered = _write(tables, done, seen, now, lease_seconds)
+    _write_spending(tables, before, seen, now)
+    _write_commands(tables, done)
     return Written(
         changed=[
-            Changed(row=_row(tables, change.workflow_id), repeated=repeated, error=error)
-            for change, (repeated, error) in zip(changes, answers, strict=True)
+            Changed(
+                row=_row(tables, change.workflow_id),
+                repeated=index in repeated,
+                answer=tables.commands[repeated[index]].answer if index in repeated else "",
+                error=errors.get(index),
+            )
+            for index, change in enumerate(changes)
         ],
         reached={c.workflow_id: x.workflow.sequence for c, x in done if x.events},
         ordered=ordered,
     )
 
 
-def _seen(tables: Tables, change: Change, working: dict[str, Workflow | None], now: datetime) -> Seen:
-    record = tables.workflows.get(change.workflow_id)
-    if change.workflow_id not in working:
-        working[change.workflow_id] = record.workflow if record else None
-    behind = record is not None and record.gap_since is not None
+def _is_known(tables: Tables, change: Change) -> bool:
+    return bool(change.command_id) and change.command_id in tables.commands
+
+
+def _seen(tables: Tables, workflow_id: str, now: datetime) -> Seen:
+    record = tables.workflows.get(workflow_id)
+    if record is None:
+        return Seen(now=timestamp(now), workflow=None)
+    idle = (now - record.progress_at).total_seconds() if record.progress_at else 0
     return Seen(
         now=timestamp(now),
-        workflow=working[change.workflow_id],
-        lease_expired=bool(record and record.lease_until and record.lease_until < now),
-        waiting=tables.waiting(change.workflow_id) if behind else (),
+        workflow=record.workflow,
+        lease_expired=record.lease_until is not None and record.lease_until < now,
+        idle_seconds=idle,
+        said=record.said,
     )
+
+
+def _view(tables: Tables, change: Change, seen: Seen) -> Seen:
+    """With the early events, where the workflow was behind when the transaction began and the change reads them."""
+    record = tables.workflows.get(change.workflow_id)
+    if record is None or not intake.behind(record.workflow, record.said):
+        return seen
+    waiting = tables.waiting(change.workflow_id)
+    read = waiting if change.reads_waiting(record.workflow) else ()
+    return msgspec.structs.replace(seen, waiting=tuple(read), held=len(waiting))
+
+
+def _after(seen: Seen, effects: Effects) -> Seen:
+    """What the next change of the same workflow sees."""
+    said = seen.said if effects.said is None else effects.said
+    return msgspec.structs.replace(seen, workflow=effects.workflow, said=said)
 
 
 def _row(tables: Tables, workflow_id: str) -> Row | None:
@@ -82,23 +118,28 @@ def _row(tables: Tables, workflow_id: str) -> Row | None:
     return record.row if record else None
 
 
-def _write(tables: Tables, done: Sequence[tuple[Change, Effects]], now: datetime, lease_seconds: float) -> bool:
-    """True when something was put into the outbox."""
+def _write(tables: Tables, done: Done, seen: Mapping[str, Seen], now: datetime, lease_seconds: float) -> frozenset[str]:
+    """The destinations of what was put into the outbox."""
     events = [(kind, Stored(c.workflow_id, n, body)) for c, x in done for n, _, kind, body in x.events]
     _refuse_doubles(tables, [stored for _, stored in events])
     tables.transactions += bool(done)
     for kind, stored in events:
         tables.events.setdefault(stored.workflow_id, []).append(stored)
         tables.told.append(Told((tables.transactions, len(tables.told) + 1), kind, stored))
-    _write_rows(tables, done, now, lease_seconds)
-    _write_held(tables, done)
+    _write_rows(tables, done, seen, now, now + timedelta(seconds=lease_seconds))
+    for change, effects in done:
+        tables.unhold(change.workflow_id, effects.unheld)
+    for held in (held for _, effects in done for held in effects.held):
+        tables.hold(held.event.workflow_id, held.kind, key(held.event), held.body)
     outbox = [_queued(m.id, "commands", m.workflow_id, codec.encode(m), now) for _, x in done for m in x.commands]
     outbox += [_queued(m.id, "bus", m.workflow_id, codec.encode(m), now) for _, x in done for m in x.publish]
     for row in outbox:
         tables.outbox.setdefault(row.id, row)
     for settled in (id_ for _, x in done for id_ in x.settles):
         tables.outbox.pop(settled, None)
-    return bool(outbox)
+    for repository, cause in (blamed for _, x in done for blamed in x.blamed):
+        tables.failures.append(Failure(repository=repository, at=now, cause=cause))
+    return frozenset(row.destination for row in outbox)
 
 
 def _queued(id_: str, destination: Destination, workflow_id: str, body: bytes, now: datetime) -> Queued:
@@ -114,54 +155,72 @@ def _refuse_doubles(tables: Tables, fresh: Sequence[Stored]) -> None:
         last[one.workflow_id] = one.sequence
 
 
-def _write_rows(tables: Tables, done: Sequence[tuple[Change, Effects]], now: datetime, lease_seconds: float) -> None:
-    """The last change of a workflow is its row; signs of life alone leave all but the lease and the gap."""
-    lease = now + timedelta(seconds=lease_seconds)
-    renewed = {change.workflow_id for change, effects in done if effects.renew}
-    told = {change.workflow_id for change, effects in done if not effects.only_life}
-    for workflow_id, effects in {change.workflow_id: effects for change, effects in done}.items():
-        before = tables.workflows.get(workflow_id)
+def _write_rows(tables: Tables, done: Done, seen: Mapping[str, Seen], now: datetime, lease: datetime) -> None:
+    """Signs of life alone leave all but the lease and what was said."""
+    told = {c.workflow_id for c, x in done if not x.only_life}
+    renewed = {c.workflow_id for c, x in done if x.renew}
+    progressed = {c.workflow_id for c, x in done if x.progress}
+    for workflow_id in dict.fromkeys(c.workflow_id for c, _ in done):
+        before, after = tables.workflows.get(workflow_id), seen[workflow_id]
+        assert after.workflow is not None, "what was changed is there"
+        renews = lease if workflow_id in renewed else None
         if workflow_id in told:
-            tables.workflows[workflow_id] = _told(before, effects, now, lease if workflow_id in renewed else None)
+            tables.workflows[workflow_id] = _told(
+                before, after, now, lease=renews, progress=now if workflow_id in progressed else None
+            )
         elif before is not None:
-            renews = effects.renew and effects.workflow.open
+            behind = intake.behind(after.workflow, after.said)
             tables.workflows[workflow_id] = msgspec.structs.replace(
                 before,
-                lease_until=_later(before.lease_until, lease) if renews else before.lease_until,
-                gap_since=(before.gap_since or now) if effects.behind else None,
+                lease_until=_later(before.lease_until, renews) if after.workflow.open else before.lease_until,
+                gap_since=(before.gap_since or now) if behind else None,
+                said=after.said,
             )
 
 
-def _told(before: Record | None, effects: Effects, now: datetime, lease: datetime | None) -> Record:
-    w = effects.workflow
+def _told(
+    before: Record | None, seen: Seen, now: datetime, *, lease: datetime | None, progress: datetime | None
+) -> Record:
+    w, old = seen.workflow, before or Record(workflow=seen.workflow, created_at=now, updated_at=now)  # type: ignore[arg-type]
+    assert w is not None, "what was changed is there"
     still = before is not None and before.workflow.sequence == w.sequence
-    known = before.gap_since if before and still else None
-    return Record(
-        workflow=w,
-        created_at=before.created_at if before else now,
-        updated_at=before.updated_at if before and still else now,
-        lease_until=_later(before.lease_until if before else None, lease) if w.open else None,
+    held = before is not None and before.holds_place
+    fresh = Record(workflow=w, created_at=old.created_at, updated_at=old.updated_at if still else now)
+    admitted_at = old.admitted_at if held or not fresh.holds_place else now
+    return msgspec.structs.replace(
+        fresh,
+        lease_until=_later(old.lease_until, lease) if w.open else None,
         wake_at=datetime.fromisoformat(wake) if (wake := next_wake(w)) else None,
-        gap_since=(known or now) if effects.behind else None,
+        gap_since=((old.gap_since if still else None) or now) if intake.behind(w, seen.said) else None,
+        said=seen.said,
+        queued_since=(old.queued_since or now) if w.queued else None,
+        admitted_at=admitted_at,
+        released_at=None if fresh.holds_place else now if held else old.released_at,
+        progress_at=progress or old.progress_at,
     )
-
-
-def _write_held(tables: Tables, done: Sequence[tuple[Change, Effects]]) -> None:
-    replaced = {c.workflow_id: x.early for c, x in done if x.early is not None}
-    for workflow_id, early in replaced.items():
-        kept = {key: body for key, body in tables.held.get(workflow_id, {}).items() if key[0] != "early"}
-        tables.held[workflow_id] = kept
-        for held in early or ():
-            kept.setdefault((held.kind, held.event.attempt, held.event.fact, held.event.ordinal), held.body)
-    for held in (h for _, x in done for h in x.kept):
-        there = tables.held.setdefault(held.event.workflow_id, {})
-        there.setdefault((held.kind, held.event.attempt, held.event.fact, held.event.ordinal), held.body)
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max((x for x in (one, other) if x is not None), default=None)
 
 
-def timestamp(moment: datetime) -> str:
-    """UTC, ISO 8601 with milliseconds and a Z: the form of every time on the wire."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _write_spending(
+    tables: Tables, before: Mapping[str, Workflow | None], seen: Mapping[str, Seen], now: datetime
+) -> None:
+    """What was spent more, to its owner's month."""
+    for workflow_id, was in before.items():
+        w = seen[workflow_id].workflow
+        if w is None or (was is not None and w.spent is was.spent):
+            continue
+        spent, known = total(w.spent), total(was.spent if was else {})
+        month = (w.team, w.owner, f"{now:%Y-%m}")
+        dollars, tokens = tables.spending.get(month, (0, 0))
+        more = spent.cost_microdollars - known.cost_microdollars, spent.tokens - known.tokens
+        if any(more):
+            tables.spending[month] = (dollars + more[0], tokens + more[1])
+
+
+def _write_commands(tables: Tables, done: Done) -> None:
+    for executed in (x.executed for _, x in done if x.executed is not None):
+        record = tables.workflows[executed.command.workflow_id]
+        tables.commands[executed.command.id] = Ordered(fingerprint=executed.fingerprint, answer=answer(record.row))
