@@ -11,7 +11,6 @@ BASE_IS_A_PROTOCOL = frozenset({"amelia.drivers.base", "amelia.memory.base"})
 
 LONGER: dict[str, str] = {
     "src/amelia/adapters/postgres/transaction.py": "one transaction: its statements beside what they are given",
-    "src/amelia/domain/workflow.py": "the table of transitions and the fold that follows it are read side by side",
 }
 """Files over 300 lines, each with why it is one noun all the same."""
 
