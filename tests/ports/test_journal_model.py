@@ -12,11 +12,11 @@ from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
-from amelia.domain import policy
+from amelia.domain import policy, timers
 from amelia.domain.consequences import lost
 from amelia.domain.decide import decide
 from amelia.domain.evolve import evolve, submitted
-from amelia.domain.intake import gap, take
+from amelia.domain.intake import Said, behind, gap, heard, take
 from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict
 
@@ -38,29 +38,42 @@ class Model:
     """What the journal would be without a database."""
 
     def __init__(self, w: Workflow) -> None:
-        self.workflow, self.early = w, tuple[Event, ...]()
+        self.workflow, self.early, self.said = w, tuple[Event, ...](), Said()
         self.kinds = [e.WorkflowSubmitted.__name__]
 
     def note(self, events: Sequence[Event]) -> None:
         self.kinds += [type(event).__name__ for event in events]
 
     def control(self, *events: Event) -> None:
+        after = self.workflow
+        for event in events:
+            after = evolve(after, event)
+        if after.epoch != self.workflow.epoch or after.ended:
+            self.close_gaps(over=True)
+        self.fold(events)
+        self.take(())
+
+    def fold(self, events: Sequence[Event]) -> None:
         for event in events:
             self.workflow = evolve(self.workflow, event)
+        self.workflow = timers.begun(self.workflow, NOW)
         self.note(events)
 
     def append(self, events: Sequence[Event]) -> None:
+        self.said = heard(self.said, self.workflow, events)
+        self.take(events)
+
+    def take(self, events: Sequence[Event]) -> None:
         took = take(self.workflow, [*self.early, *events])
-        self.workflow, self.early = took.workflow, took.early
+        self.workflow, self.early = timers.begun(took.workflow, NOW), took.early
         self.note([event for _, event in took.admitted])
         if (decision := policy.decision(self.workflow, policy.OPEN, NOW)) is not None:
             self.control(decision)
 
-    def close_gap(self) -> None:
-        if self.early:
-            if (missing := gap(self.workflow, self.early)) is not None:
-                self.control(missing)
-            self.append(())
+    def close_gaps(self, *, over: bool = False) -> None:
+        while (missing := gap(self.workflow, self.early, self.said, over=over)) is not None:
+            self.fold([missing])
+            self.take(())
 
 
 class Pair:
@@ -84,7 +97,7 @@ class Pair:
                 await self.bring(self.said)
             case "close_gap":
                 await self.journal.close_gap(self.id)
-                self.model.close_gap()
+                self.model.close_gaps()
             case "lose":
                 await self.control(lambda w: (lost(w, "gone", 3),) if w.open else ())
             case "open":
@@ -128,12 +141,18 @@ class Pair:
 
     async def agree(self) -> None:
         row = await the(self.journal, self.id)
-        assert row.workflow == msgspec.structs.replace(self.model.workflow)
+        assert timeless(row.workflow) == timeless(self.model.workflow)
         assert (row.lease_until is not None) == self.model.workflow.open
+        assert row.behind == behind(self.model.workflow, self.model.said)
         assert row.behind or not self.model.early
         shown = await stream(self.journal, self.id)
         assert [n for n, _ in shown] == list(range(1, len(self.model.kinds) + 1))
         assert [type(event).__name__ for _, event in shown] == self.model.kinds
+
+
+def timeless(w: Workflow) -> Workflow:
+    """The database's clock gives the deadline."""
+    return msgspec.structs.replace(w, block=w.block and msgspec.structs.replace(w.block, deadline="", reminder=""))
 
 
 def test_the_journal_does_what_the_rules_say(postgres_server: "Server") -> None:

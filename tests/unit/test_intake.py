@@ -11,7 +11,7 @@ from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.workflow import Money
 from amelia.domain.evolve import evolve
-from amelia.domain.intake import Intake, gap, take
+from amelia.domain.intake import Intake, Said, behind, gap, heard, take
 from amelia.domain.workflow import Workflow
 
 from ..samples import Voice, opening, workflow
@@ -49,15 +49,17 @@ class Journal:
         self.first = w.sequence
         self.stream: list[tuple[int, Event]] = []
         self.early: tuple[Event, ...] = ()
+        self.heard = Said()
 
     def append(self, events: Sequence[Event]) -> Intake:
+        self.heard = heard(self.heard, self.workflow, events)
         took = take(self.workflow, [*self.early, *events])
         self.workflow, self.early = took.workflow, took.early
         self.stream += took.admitted
         return took
 
     def close_gap(self) -> bool:
-        missing = gap(self.workflow, self.early)
+        missing = gap(self.workflow, self.early, self.heard)
         if missing is None:
             return False
         self.workflow = evolve(self.workflow, missing)
@@ -175,7 +177,12 @@ def test_no_gap_is_declared_while_a_fact_is_what_is_missing() -> None:
     voice = Voice(w.id)
     voice.fact()
     waiting = [voice.progress()]
-    assert gap(w, waiting) is None
+    said = heard(Said(), w, waiting)
+    assert behind(w, said)
+    assert gap(w, waiting, said) is None
+    missing = gap(w, waiting, said, over=True)
+    assert missing is not None
+    assert (missing.first, missing.last) == (1, 1), "its attempt is over: it can no more be waited for"
 
 
 def test_facts_of_an_attempt_that_was_lost_are_left_for_the_next_to_say() -> None:

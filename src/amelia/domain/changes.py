@@ -4,24 +4,20 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ..contract import codec
-from ..contract import events as e
 from ..contract.commands import AnyCommand
 from ..contract.envelope import Event
-from ..contract.ids import derive_id
 from ..errors import NotFound, Refused
 from . import intake, policy, timers
-from .consequences import attend, follow_up, look_again, lost
+from .consequences import attend, look_again, lost
 from .decide import decide
-from .effects import Arrived, Change, Effects, Executing, Held, Reading, Seen
-from .evolve import evolve, spending, submitted
-from .workflow import Workflow, beyond
-
-_BEYOND = 1.1
+from .draft import Draft
+from .effects import Arrived, Change, Effects, Executing, Reading, Seen
+from .workflow import Workflow
 
 
 def executing(command: AnyCommand, fingerprint: str) -> Change:
-    """The command, what it makes true, and the order to the dispatcher, all or nothing."""
+    """The command, what it makes true, and the order to the dispatcher, all or nothing. One that had nothing left to do
+    is remembered too."""
 
     def compute(seen: Seen) -> Effects | None:
         if seen.fingerprint is not None:
@@ -32,8 +28,8 @@ def executing(command: AnyCommand, fingerprint: str) -> Change:
         executed = Executing(command=command, fingerprint=fingerprint)
         if not events:
             assert seen.workflow is not None, "what is not there was not done before"
-            return Effects(workflow=seen.workflow, executed=executed, behind=bool(seen.waiting), only_life=True)
-        effects = control(seen.workflow, events, seen.now, behind=bool(seen.waiting))
+            return Effects(workflow=seen.workflow, executed=executed, only_life=True)
+        effects = _controlled(seen, events)
         return replace(effects, commands=(look_again(command), *effects.commands), executed=executed)
 
     return Change(workflow_id=command.workflow_id, compute=compute, command_id=command.id)
@@ -46,8 +42,7 @@ def recording(workflow_id: str, reading: Reading, settles: tuple[str, ...]) -> C
         if seen.workflow is None:
             raise NotFound(f"there is no workflow {workflow_id}")
         events = reading(seen.workflow, seen.now)
-        effects = control(seen.workflow, events, seen.now, behind=bool(seen.waiting))
-        return replace(effects, settles=settles) if events or settles else None
+        return replace(_controlled(seen, events), settles=settles) if events or settles else None
 
     return Change(workflow_id=workflow_id, compute=compute)
 
@@ -59,102 +54,55 @@ def appending(workflow_id: str, arrived: Sequence[Arrived], rules: policy.Policy
     def compute(seen: Seen) -> Effects | None:
         if seen.workflow is None:
             raise NotFound(f"there is no workflow {workflow_id}")
-        return _append(seen.workflow, seen, arrived, rules)
+        draft = Draft(seen, rules)
+        draft.append(arrived)
+        return draft.effects()
 
-    return Change(workflow_id=workflow_id, compute=compute)
+    def moves(workflow: Workflow) -> bool:
+        """What waits goes on waiting unless something is admitted."""
+        return any(intake.place(workflow, one.event) == "admit" for one in arrived)
 
-
-def _append(workflow: Workflow, seen: Seen, arrived: Sequence[Arrived], rules: policy.Policy) -> Effects:
-    bodies = {id(a.event): a.body for a in arrived}
-    waiting = [(codec.decode_event(body), body) for body in seen.waiting]
-    bodies.update({id(event): body for event, body in waiting})
-    numbered = [a.event for a in arrived if not isinstance(a.event, e.RuntimeHeartbeat)]
-    counted = workflow
-    for one in arrived:
-        if isinstance(one.event, e.RuntimeHeartbeat):
-            counted = spending(counted, one.event.attempt, one.event.used)
-    took = intake.take(counted, [*(event for event, _ in waiting), *numbered])
-    effects = _admitted(took, bodies, seen.now, rules)
-    alive = [a.event for a in arrived if a.event.attempt == workflow.epoch]
-    announced = max((event.last_fact for event in alive), default=0)
-    early = tuple(Held(kind="early", event=event, body=bodies[id(event)]) for event in took.early)
-    kept = [Held(kind="stale", event=event, body=bodies[id(event)]) for event in took.stale]
-    kept += [Held(kind="late", event=event, body=bodies[id(event)]) for event in took.late]
-    return replace(
-        effects,
-        early=early if early or seen.waiting else None,
-        kept=tuple(kept),
-        renew=bool(alive),
-        progress=bool(took.admitted),
-        only_life=effects.workflow is workflow,
-        behind=bool(early) or (effects.workflow.open and announced > effects.workflow.fact),
-    )
-
-
-def _admitted(took: intake.Intake, bodies: dict[int, str], now: str, rules: policy.Policy) -> Effects:
-    """The admitted events as rows, what the policy decides about a plan among them, and what follows."""
-    rows = [(sequence, event.id, codec.type_of(event), bodies[id(event)]) for sequence, event in took.admitted]
-    commands = [c for _, event in took.admitted if (c := follow_up(took.workflow, event)) is not None]
-    workflow = timers.begun(took.workflow, now)
-    said = tuple(event for event in (_fence(workflow, now), _judged(took, workflow, rules, now)) if event is not None)
-    if not said:
-        return Effects(workflow=workflow, events=tuple(rows), commands=tuple(commands))
-    decided = control(workflow, said, now)
-    return replace(decided, events=(*rows, *decided.events), commands=(*commands, *decided.commands))
-
-
-def _judged(took: intake.Intake, workflow: Workflow, rules: policy.Policy, now: str) -> Event | None:
-    if not any(isinstance(event, e.WorkflowBlocked) for _, event in took.admitted):
-        return None
-    return policy.decision(workflow, rules, now)
-
-
-def _fence(workflow: Workflow, now: str) -> e.WorkflowPaused | None:
-    """A runtime stops by itself before it passes its budget. One that has passed it by a tenth does not obey."""
-    if not workflow.open or not beyond(workflow, _BEYOND):
-        return None
-    return e.WorkflowPaused(
-        id=derive_id(workflow.id, f"beyond-budget/{workflow.epoch}"),
-        workflow_id=workflow.id,
-        timestamp=now,
-        correlation_id=workflow.correlation_id,
-        kind="budget",
-        paused_by="the control plane",
-        reason="more than its budget is spent; resume it with a larger one",
-    )
+    return Change(workflow_id=workflow_id, compute=compute, reads_waiting=moves)
 
 
 def closing_gap(workflow_id: str, rules: policy.Policy = policy.OPEN) -> Change:
     """Says what progress is missing and admits what waited behind it. A missing fact stays missing."""
 
     def compute(seen: Seen) -> Effects | None:
-        if seen.workflow is None or not seen.waiting:
+        if seen.workflow is None or not intake.behind(seen.workflow, seen.said):
             return None
-        missing = intake.gap(seen.workflow, [codec.decode_event(body) for body in seen.waiting])
-        if missing is None:
-            return _append(seen.workflow, seen, (), rules)
-        said = control(seen.workflow, (replace(missing, timestamp=seen.now),), seen.now)
-        behind = _append(said.workflow, seen, (), rules)
-        return replace(
-            behind,
-            events=(*said.events, *behind.events),
-            commands=(*said.commands, *behind.commands),
-            publish=(*said.publish, *behind.publish),
-            only_life=False,
-        )
+        draft = Draft(seen, rules)
+        draft.close_gaps()
+        return draft.effects()
 
     return Change(workflow_id=workflow_id, compute=compute)
 
 
-def expiring(workflow_id: str, max_attempts: int) -> Change:
-    """Takes an attempt whose lease ran out for lost; one that was renewed meanwhile is left alone."""
+def renewing(workflow_id: str, epoch: int) -> Change:
+    """Extends the lease of an attempt whose session was asked and works, while it is the open one."""
 
     def compute(seen: Seen) -> Effects | None:
         w = seen.workflow
-        if w is None or not w.open or not seen.lease_expired:
+        mine = w is not None and w.open and w.epoch == epoch
+        return Effects(workflow=w, renew=True, only_life=True) if w is not None and mine else None
+
+    return Change(workflow_id=workflow_id, compute=compute, reads_waiting=lambda _: False)
+
+
+def expiring(workflow_id: str, max_attempts: int, progress_seconds: float = 0) -> Change:
+    """Takes an attempt whose lease ran out, or that has not got on for too long, for lost; one that was renewed, or has
+    got on, meanwhile is left alone."""
+
+    def compute(seen: Seen) -> Effects | None:
+        w = seen.workflow
+        if w is None or not w.open:
             return None
-        gone = lost(w, "its lease ran out without a sign of life", max_attempts)
-        return control(w, (gone,), seen.now, behind=bool(seen.waiting))
+        if seen.lease_expired:
+            return _controlled(seen, (lost(w, "its lease ran out without a sign of life", max_attempts),))
+        if progress_seconds and seen.idle_seconds >= progress_seconds:
+            cause = f"it showed life and did nothing for {seen.idle_seconds:.0f} seconds"
+            return _controlled(seen, (lost(w, cause, max_attempts, stalled=True),))
+        return None
 
     return Change(workflow_id=workflow_id, compute=compute)
 
@@ -169,37 +117,19 @@ def waking(workflow_id: str) -> Change:
             return None
         events = timers.due(w, seen.now)
         if events or not w.parked_until:
-            return control(w, events, seen.now, behind=bool(seen.waiting))
+            return _controlled(seen, events)
         order = attend(w.id, f"{w.id}/{w.parked_until}", w.correlation_id)
-        return Effects(workflow=replace(w, parked_until=""), commands=(order,), behind=bool(seen.waiting))
+        return Effects(workflow=replace(w, parked_until=""), commands=(order,))
 
     return Change(workflow_id=workflow_id, compute=compute)
 
 
-def control(workflow: Workflow | None, events: Sequence[Event], now: str, *, behind: bool = False) -> Effects:
-    """Control-plane events: recorded, followed up, and published from the outbox."""
-    rows, commands = list[tuple[int, str, str, str]](), list[AnyCommand]()
-    renew = False
-    said = tuple(event if event.timestamp else replace(event, timestamp=now) for event in events)
-    for event in said:
-        workflow = _first(event) if workflow is None else evolve(workflow, event)
-        rows.append((workflow.sequence, event.id, codec.type_of(event), codec.encode(event).decode()))
-        command = follow_up(workflow, event)
-        if command is not None:
-            commands.append(command)
-        renew = renew or isinstance(event, e.AttemptOpened)
-    assert workflow is not None, "there is nothing to record"
-    return Effects(
-        workflow=timers.begun(workflow, now),
-        events=tuple(rows),
-        commands=tuple(commands),
-        publish=said,
-        renew=renew,
-        progress=renew,
-        behind=behind,
-    )
+def control(workflow: Workflow | None, events: Sequence[Event], now: str) -> Effects:
+    """Control-plane events alone, where nothing of the runtime waits."""
+    return _controlled(Seen(now=now, workflow=workflow), events)
 
 
-def _first(event: Event) -> Workflow:
-    assert isinstance(event, e.WorkflowSubmitted), "a workflow begins with its submission"
-    return submitted(event)
+def _controlled(seen: Seen, events: Sequence[Event]) -> Effects:
+    draft = Draft(seen)
+    draft.control(events)
+    return draft.effects()

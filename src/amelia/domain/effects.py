@@ -6,10 +6,14 @@ import msgspec
 
 from ..contract.commands import AnyCommand
 from ..contract.envelope import Event
+from .intake import Said
 from .workflow import Workflow
 
 Reading = Callable[[Workflow, str], Sequence[Event]]
 """Given the row under its lock and the database's time, the control-plane events that are true now."""
+
+Key = tuple[int, int, int]
+"""attempt, fact, ordinal: what distinguishes the events that are kept beside one workflow's order."""
 
 
 class Arrived(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,38 +41,56 @@ class Executing(msgspec.Struct, frozen=True, kw_only=True):
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What one change comes to. ``workflow`` is the row after it; ``publish`` are control events for the bus.
 
-    ``early`` replaces what waited for the workflow (None leaves it); ``renew`` extends the lease; ``progress``: its
-    attempt has got on.
-    ``only_life``: the workflow is as it was, and only its lease and its gap are to be written.
+    ``said`` is what the attempt is known to have said (None leaves it). ``held`` are further events to keep, unless
+    they are there, and ``unheld`` the keys of early ones that wait no more. ``renew`` extends the lease; ``progress``:
+    the attempt has got on. ``blamed`` are repositories that failed, with the cause. ``only_life``: the workflow is as
+    it was, and only its lease and what was said are to be written.
     """
 
     workflow: Workflow
+    said: Said | None = None
     events: tuple[tuple[int, str, str, str], ...] = ()  # sequence, id, type, body
     commands: tuple[AnyCommand, ...] = ()
     publish: tuple[Event, ...] = ()
-    early: tuple[Held, ...] | None = None
-    kept: tuple[Held, ...] = ()
+    held: tuple[Held, ...] = ()
+    unheld: tuple[Key, ...] = ()
     settles: tuple[str, ...] = ()
     executed: Executing | None = None
+    blamed: tuple[tuple[str, str], ...] = ()
     renew: bool = False
     progress: bool = False
-    behind: bool = False
     only_life: bool = False
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change is computed from: all read under the lock, at the database's ``now``."""
+    """What a change is computed from: all read under the lock, at the database's ``now``.
+
+    ``idle_seconds`` is how long ago the open attempt last got on. ``waiting`` are the bodies of the early events where
+    the change reads them, ``held`` how many there are.
+    """
 
     now: str
     workflow: Workflow | None
     lease_expired: bool = False
+    idle_seconds: float = 0
+    said: Said = Said()
     waiting: tuple[str, ...] = ()
+    held: int = 0
     fingerprint: str | None = None
 
 
+def _always(_: Workflow) -> bool:
+    return True
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """``compute`` is pure; None changes nothing; what it raises is this change's answer and no other's."""
+    """``compute`` is pure; None changes nothing; what it raises is this change's answer and no other's.
+
+    ``reads_waiting`` says of the workflow as it is found whether early events are to be read, if there are any: there
+    may be many, and most changes do not move them.
+    """
 
     workflow_id: str
     compute: Callable[[Seen], Effects | None]
+    reads_waiting: Callable[[Workflow], bool] = _always
     command_id: str = ""

@@ -29,18 +29,26 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     late: tuple[Event, ...]
 
 
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """The highest fact and the highest ordinal that an attempt is known to have said, whether they arrived or not."""
+
+    attempt: int = 0
+    fact: int = 0
+    ordinal: int = 0
+
+
 def place(workflow: Workflow, event: Event) -> Place:
     """Where one event belongs, as the workflow stands.
 
     A fact of an attempt that was lost, parked or paused is left for the next attempt to say: admitted now, its number
-    would be taken although the status does not allow its meaning.
+    would be taken although the status does not allow its meaning; and what was said after it stays behind it.
     """
     if event.attempt != workflow.epoch or workflow.ended or (event.fact and not workflow.open):
         return "stale"
     if event.fact:
         return _by_number(event.fact, workflow.fact)
     if event.last_fact > workflow.fact:
-        return "early"
+        return "early" if workflow.open else "stale"
     if any(m.attempt == event.attempt and m.first <= event.ordinal <= m.last for m in workflow.missing):
         return "late"
     return _by_number(event.ordinal, workflow.ordinal)
@@ -92,15 +100,37 @@ def counted_though_stale(workflow: Workflow, event: Event) -> Workflow:
             return workflow
 
 
-def gap(workflow: Workflow, waiting: Sequence[Event]) -> e.EventsMissing | None:
-    """The hole in front of the progress that waits, said as an event; none when a fact is what is missing, and none
-    after the end: nothing follows it."""
-    ordinals = [
-        x.ordinal for x in waiting if x.ordinal and x.attempt == workflow.epoch and x.last_fact <= workflow.fact
-    ]
-    if workflow.ended or not ordinals or min(ordinals) <= workflow.ordinal + 1:
+def heard(said: Said, workflow: Workflow, events: Iterable[Event]) -> Said:
+    """``said`` after the events of the current attempt, in which every one names the last fact before it."""
+    fact, ordinal = (said.fact, said.ordinal) if said.attempt == workflow.epoch else (0, 0)
+    for event in events:
+        if event.attempt == workflow.epoch:
+            fact = max(fact, event.fact, event.last_fact)
+            ordinal = max(ordinal, event.ordinal, event.last_ordinal if isinstance(event, e.RuntimeHeartbeat) else 0)
+    return Said(workflow.epoch, fact, ordinal)
+
+
+def behind(workflow: Workflow, said: Said) -> bool:
+    """Whether something that was said is missing, and may still come or be said to be missing."""
+    if said.attempt != workflow.epoch or workflow.ended:
+        return False
+    return said.ordinal > workflow.ordinal or (workflow.open and said.fact > workflow.fact)
+
+
+def gap(workflow: Workflow, waiting: Sequence[Event], said: Said, *, over: bool = False) -> e.EventsMissing | None:
+    """The first hole in the progress, said as an event: in front of what waits, or else at the end of what was said.
+
+    None while a fact is what is missing, because its attempt says it again, unless that is ``over``; and none after the
+    end of the workflow: nothing follows it.
+    """
+    if not behind(workflow, said):
         return None
-    first, last = workflow.ordinal + 1, min(ordinals) - 1
+    there = [x.ordinal for x in waiting if x.ordinal and x.attempt == workflow.epoch and x.last_fact <= workflow.fact]
+    if not there and workflow.open and said.fact > workflow.fact and not over:
+        return None
+    first, last = workflow.ordinal + 1, min(there) - 1 if there else said.ordinal
+    if last < first:
+        return None
     return e.EventsMissing(
         id=derive_id(workflow.id, f"missing/{workflow.epoch}/{first}"),
         workflow_id=workflow.id,

@@ -183,8 +183,8 @@ class Journal(Protocol):
 
     async def due(self, limit: int, resend_seconds: float, destination: Destination | None = None) -> list[Outgoing]:
         """Claims outbox rows that are due, counting a publish; they are due again after ``resend_seconds``, twice as
-        long with each publish, up to 16 times, give or take a quarter. What was never sent comes first, and what is
-        sent again takes a quarter of the rows at most while there is more of that."""
+        long with each publish, up to 16 times, give or take a quarter. What was never sent comes first, but for a
+        quarter of the rows, which is for what is sent again."""
         ...
 
     async def unsent(self, ids: Sequence[str], after_seconds: float) -> None:

@@ -10,10 +10,13 @@ from .transaction import Changed
 
 _MOST = 128
 """Changes in one transaction; beyond it, waiting grows faster than throughput."""
+_MOST_WAITING = 4_000
+"""Changes that wait for a transaction; beyond it, who comes is told to come again rather than kept waiting."""
 
 
 class GroupCommit:
-    """``submit`` answers when the change is committed. Nothing is lingered for: an idle group commits at once."""
+    """``submit`` answers when the change is committed; it raises ``Unavailable`` at once when too many wait already.
+    Nothing is lingered for: an idle group commits at once."""
 
     def __init__(self, apply: Callable[[Sequence[Change]], Awaitable[list[Changed]]]) -> None:
         self._apply = apply
@@ -21,6 +24,8 @@ class GroupCommit:
         self._worker: asyncio.Task[None] | None = None
 
     async def submit(self, change: Change) -> Changed:
+        if len(self._queue) >= _MOST_WAITING:
+            raise Unavailable(f"{len(self._queue)} changes wait for the database already; try again later")
         answer: asyncio.Future[Changed] = asyncio.get_running_loop().create_future()
         self._queue.append((change, answer))
         if self._worker is None or self._worker.done():

@@ -1,40 +1,43 @@
 """The journal on PostgreSQL."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 import asyncpg
-import msgspec
 from piccolo.engine.postgres import PostgresEngine
 
 from ...contract.commands import AnyCommand
-from ...domain.changes import appending, closing_gap, executing, expiring, recording, waking
+from ...domain.changes import appending, closing_gap, executing, expiring, recording, renewing, waking
 from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change, Reading
-from ...domain.workflow import Workflow
-from ...errors import Malformed, Refused, Unavailable
+from ...errors import AmeliaError, Malformed, Refused, Unavailable
 from ...failpoints import reach
 from ...ports.journal import (
     AsyncContext,
+    Burial,
     Cursor,
+    DeadLetter,
+    DeadLetterState,
     Destination,
     Executed,
     FleetPage,
+    MonthlySpending,
     Outgoing,
     Overdue,
     Row,
     Stored,
 )
-from . import crowd, fleet
+from . import crowd, dead_letters, fleet, outbox
 from .group import GroupCommit
 from .listen import listen
 from .lock import Lock
-from .pool import Pool, close_pool, connect, lock_pool, pool_of, unavailable
+from .pool import Pool, close_pool, connect, lock_pool, pool_of, taken
+from .row import decode_state, row
 from .tables import WorkflowRow
 from .transaction import NOTIFY_CHANNEL, OUTBOX_CHANNEL, Changed, apply, storable
-
-_decode_state = msgspec.json.Decoder(Workflow).decode
 
 _ROW = ("state", "created_at", "updated_at", "lease_until", "gap_since")
 _GET = f"SELECT {', '.join(_ROW)} FROM workflow WHERE id = $1"  # noqa: S608 - names of ours
@@ -46,24 +49,28 @@ CROSS JOIN LATERAL (
     WHERE workflow_id = c.workflow_id AND sequence > c.after ORDER BY sequence LIMIT $3
 ) e
 """
-_DUE = """
-UPDATE outbox SET publishes = publishes + 1, next_at = now() + make_interval(secs => $2 * least(publishes + 1, 12))
-WHERE id IN (SELECT id FROM outbox WHERE next_at <= now() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-RETURNING id, destination, workflow_id, body, publishes - 1 AS publishes
-"""
-_OVERDUE = """
-(SELECT 'leases' AS what, id FROM workflow WHERE lease_until < now()
-    AND lease_until < (SELECT min(drained_at) FROM consumer
-        WHERE name = 'router' AND seen_at > now() - interval '15 s') LIMIT $2)
+_READ = "(SELECT min(drained_at) FROM consumer WHERE name = 'router' AND seen_at > now() - interval '15 s')"
+_OVERDUE = f"""
+(SELECT 'leases' AS what, id FROM workflow WHERE lease_until < now() AND lease_until < {_READ} LIMIT $2)
 UNION ALL (SELECT 'wakes', id FROM workflow WHERE wake_at < now() LIMIT $2)
 UNION ALL (SELECT 'gaps', id FROM workflow WHERE gap_since < now() - make_interval(secs => $1)
-    AND gap_since < (SELECT min(drained_at) FROM consumer
-        WHERE name = 'router' AND seen_at > now() - interval '15 s') LIMIT $2)
-"""
+    AND gap_since < {_READ} LIMIT $2)
+UNION ALL (SELECT 'stalled', id FROM workflow WHERE $3 > 0 AND lease_until IS NOT NULL
+    AND progress_at < now() - make_interval(secs => $3) AND progress_at < {_READ} LIMIT $2)
+"""  # noqa: S608 - ours
 _DRAINED = """
+WITH gone AS (DELETE FROM consumer WHERE seen_at < now() - interval '1 hour')
 INSERT INTO consumer AS c (name, instance, drained_at) VALUES ($1, $3, now() - make_interval(secs => $2))
 ON CONFLICT (name, instance) DO UPDATE SET drained_at = greatest(c.drained_at, excluded.drained_at), seen_at = now()
 """
+_MONTH = """
+SELECT microdollars, tokens FROM spending
+WHERE team = $1 AND owner = $2 AND month = date_trunc('month', now() AT TIME ZONE 'UTC')::date
+"""
+_TRIES = 4
+_MADE_TWICE = (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError, asyncpg.InvalidCachedStatementError)
+"""What another try mends: two transactions made the same row at the same moment or waited for each other, or a table
+was altered under a prepared statement."""
 
 
 class PostgresJournal:
@@ -71,6 +78,7 @@ class PostgresJournal:
 
     def __init__(self, engine: PostgresEngine, locks: Pool, *, lease_seconds: float) -> None:
         self._engine = engine
+        self._pool = pool_of(engine)
         self._lease_seconds = lease_seconds
         self._group = GroupCommit(self._apply)
         self._locks = locks
@@ -85,7 +93,7 @@ class PostgresJournal:
         """Soon, also when the database is away: what is under way then has an unknown outcome either way."""
         await self._group.close()
         await close_pool(self._locks)
-        await close_pool(pool_of(self._engine))
+        await close_pool(self._pool)
 
     async def execute(self, command: AnyCommand, fingerprint: str = "") -> Executed:
         changed = await self._group.submit(executing(command, fingerprint))
@@ -94,7 +102,7 @@ class PostgresJournal:
         if changed.row is None:
             raise Refused(f"{command.workflow_id} is not there")
         reach("executed")
-        return Executed(row=changed.row, repeated=changed.repeated)
+        return Executed(row=changed.row, repeated=changed.repeated, answer=changed.answer)
 
     async def append(self, arrived: Sequence[Arrived]) -> list[Exception | None]:
         """One transaction for all; when it fails for a reason of its own, halves, until the poison is alone."""
@@ -116,44 +124,56 @@ class PostgresJournal:
             by_workflow.setdefault(one.event.workflow_id, []).append(one)
         changed = await self._apply([appending(w, ones) for w, ones in by_workflow.items()])
         errors = dict(zip(by_workflow, (one.error for one in changed), strict=True))
+        for workflow_id, error in errors.items():
+            if error is not None and not isinstance(error, AmeliaError) and len(by_workflow[workflow_id]) > 1:
+                return [(await self.append([one]))[0] for one in arrived]
         return [errors[one.event.workflow_id] for one in arrived]
 
     async def record(self, workflow_id: str, reading: Reading, settles: Sequence[str] = ()) -> Row | None:
-        [changed] = await self._apply([recording(workflow_id, reading, tuple(settles))])
-        if changed.error is not None:
-            raise changed.error
-        return changed.row
+        return (await self._change(recording(workflow_id, reading, tuple(settles)))).row
 
     async def close_gap(self, workflow_id: str) -> Row | None:
-        [changed] = await self._apply([closing_gap(workflow_id)])
-        if changed.error is not None:
-            raise changed.error
-        return changed.row
+        return (await self._change(closing_gap(workflow_id))).row
 
-    async def expire(self, workflow_ids: Sequence[str], max_attempts: int) -> list[Row]:
-        changed = await self._apply([expiring(workflow_id, max_attempts) for workflow_id in workflow_ids])
+    async def expire(self, workflow_ids: Sequence[str], max_attempts: int, progress_seconds: float = 0) -> list[Row]:
+        changed = await self._apply([expiring(id_, max_attempts, progress_seconds) for id_ in workflow_ids])
         return [one.row for one in changed if one.row is not None and not one.row.workflow.open]
+
+    async def renew(self, workflow_id: str, epoch: int) -> bool:
+        row = (await self._change(renewing(workflow_id, epoch))).row
+        return row is not None and row.workflow.open and row.workflow.epoch == epoch
 
     async def wake(self, workflow_ids: Sequence[str]) -> None:
         await self._apply([waking(workflow_id) for workflow_id in workflow_ids])
 
+    async def _change(self, change: Change) -> Changed:
+        [changed] = await self._apply([change])
+        if changed.error is not None:
+            raise changed.error
+        return changed
+
     async def _apply(self, changes: Sequence[Change]) -> list[Changed]:
-        """Once more when two transactions made the same row at the same moment."""
-        for last_try in (False, False, True):
-            try:
-                async with unavailable(), pool_of(self._engine).acquire() as connection:
+        for tried in range(_TRIES):
+            async with taken(self._pool) as connection:
+                try:
                     return await apply(connection, changes, self._lease_seconds)
-            except asyncpg.UniqueViolationError:
-                if last_try:
-                    raise
+                except _MADE_TWICE:
+                    if tried == _TRIES - 1:
+                        raise
+            await asyncio.sleep(random.uniform(0, 0.01) * 2**tried)  # noqa: S311 - jitter
         raise AssertionError
+
+    async def month(self, team: str, owner: str) -> MonthlySpending:
+        async with taken(self._pool) as connection:
+            record = await connection.fetchrow(_MONTH, team, owner)
+        return MonthlySpending(**dict(record)) if record else MonthlySpending()
 
     async def get(self, workflow_id: str) -> Row | None:
         if not storable(workflow_id):
             return None
-        async with unavailable():
-            record = await pool_of(self._engine).fetchrow(_GET, workflow_id)
-        return None if record is None else _row(dict(record))
+        async with taken(self._pool) as connection:
+            record = await connection.fetchrow(_GET, workflow_id)
+        return None if record is None else row(decode_state(record["state"]), record)
 
     async def page(
         self,
@@ -176,72 +196,71 @@ class PostgresJournal:
             query = query.where(older | ((WorkflowRow.created_at == moment) & (WorkflowRow.id < last_id)))
         newest_first = query.order_by(WorkflowRow.created_at, WorkflowRow.id, ascending=False)
         sql, arguments = newest_first.limit(limit).querystrings[0].compile_string()
-        async with unavailable():
-            return [_row(dict(record)) for record in await pool_of(self._engine).fetch(sql, *arguments)]
+        async with taken(self._pool) as connection:
+            records = await connection.fetch(sql, *arguments)
+        return [row(decode_state(record["state"]), record) for record in records]
 
     async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
-        async with unavailable():
-            records = await pool_of(self._engine).fetch(_EVENTS, list(after), list(after.values()), limit)
+        async with taken(self._pool) as connection:
+            records = await connection.fetch(_EVENTS, list(after), list(after.values()), limit)
         return [Stored(*record) for record in records]
 
     async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
-        return await fleet.read(pool_of(self._engine), after, limit)
+        return await fleet.read(self._pool, after, limit)
 
-    async def due(self, limit: int, resend_seconds: float) -> list[Outgoing]:
-        async with unavailable():
-            records = await pool_of(self._engine).fetch(_DUE, limit, float(resend_seconds))
-        return [
-            Outgoing(
-                id=record["id"],
-                destination=_destination(record["destination"]),
-                workflow_id=record["workflow_id"],
-                body=record["body"],
-                publishes=record["publishes"],
-            )
-            for record in records
-        ]
+    async def due(self, limit: int, resend_seconds: float, destination: Destination | None = None) -> list[Outgoing]:
+        return await outbox.due(self._pool, limit, resend_seconds, destination)
+
+    async def unsent(self, ids: Sequence[str], after_seconds: float) -> None:
+        await outbox.unsent(self._pool, ids, after_seconds)
 
     async def settle(self, ids: Sequence[str]) -> None:
-        async with unavailable():
-            await pool_of(self._engine).execute("DELETE FROM outbox WHERE id = ANY($1::text[])", list(ids))
+        await outbox.settle(self._pool, ids)
 
-    async def overdue(self, *, gap_seconds: float, limit: int) -> Overdue:
-        async with unavailable():
-            records = await pool_of(self._engine).fetch(_OVERDUE, float(gap_seconds), limit)
+    async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
+        async with taken(self._pool) as connection:
+            records = await connection.fetch(_OVERDUE, float(gap_seconds), limit, float(progress_seconds))
         found: dict[str, list[str]] = {}
         for record in records:
             found.setdefault(record["what"], []).append(record["id"])
         return Overdue(**{what: tuple(ids) for what, ids in found.items()})
 
+    async def bury(self, burials: Sequence[Burial]) -> None:
+        await dead_letters.bury(self._pool, burials)
+
+    async def dead_letters(
+        self, *, state: DeadLetterState | Literal[""] = "", before: tuple[datetime, str] | None = None, limit: int
+    ) -> list[DeadLetter]:
+        return await dead_letters.listed(self._pool, state, before, limit)
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetter | None:
+        return await dead_letters.one(self._pool, dead_letter_id)
+
+    async def redrive(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
+        return await dead_letters.decide(self._pool, ids, by, again=True)
+
+    async def discard(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
+        return await dead_letters.decide(self._pool, ids, by, again=False)
+
     async def places_taken(self) -> int:
-        return await crowd.places_taken(pool_of(self._engine))
+        return await crowd.places_taken(self._pool)
 
     async def crowd(self, most: int, limits: Limits, *, runnable: bool = False, of: str = "") -> Crowd:
-        return await crowd.read(pool_of(self._engine), most, limits, runnable=runnable, of=of)
+        return await crowd.read(self._pool, most, limits, runnable=runnable, of=of)
 
     async def drained(self, consumer: str, seconds_ago: float = 0, instance: str = "") -> None:
-        async with unavailable():
-            await pool_of(self._engine).execute(_DRAINED, consumer, float(seconds_ago), instance)
+        async with taken(self._pool) as connection:
+            await connection.execute(_DRAINED, consumer, float(seconds_ago), instance)
+
+    async def leave(self, consumer: str, instance: str) -> None:
+        async with taken(self._pool) as connection:
+            await connection.execute("DELETE FROM consumer WHERE name = $1 AND instance = $2", consumer, instance)
 
     def exclusively(self, name: str, *, wait: bool = True) -> AsyncContext:
         return Lock(self._locks, name, wait=wait)
 
     def changes(self) -> AsyncIterator[dict[str, int]]:
-        return listen(pool_of(self._engine), NOTIFY_CHANNEL)
+        return listen(self._pool, NOTIFY_CHANNEL)
 
     def outbox_wakes(self) -> AsyncIterator[dict[str, int]]:
-        return listen(pool_of(self._engine), OUTBOX_CHANNEL)
-
-
-def _row(record: Mapping[str, Any]) -> Row:
-    return Row(
-        workflow=_decode_state(record["state"]),
-        created_at=record["created_at"],
-        updated_at=record["updated_at"],
-        lease_until=record["lease_until"],
-        behind=record["gap_since"] is not None,
-    )
-
-
-def _destination(text: str) -> Destination:
-    return "bus" if text == "bus" else "commands"
+        return listen(self._pool, OUTBOX_CHANNEL)

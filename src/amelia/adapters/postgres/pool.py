@@ -14,6 +14,8 @@ from .tables import CommandRow, OutboxRow, WorkflowRow
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _CLOSE_SECONDS = 2.0
+_ACQUIRE_SECONDS = 5.0
+"""Whoever waits longer for a connection is told to come again: a queue of waiters would outlive what they wait for."""
 
 AWAY = (
     OSError,
@@ -26,6 +28,9 @@ AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.TransactionRollbackError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.PostgresSystemError,
 )
 """Errors that pass: the database is away, starting, stopping, failing over or asks for another try. asyncpg calls it an
 internal error of its own when the server ended a connection at the moment it was taken from the pool."""
@@ -38,6 +43,18 @@ async def unavailable() -> AsyncIterator[None]:
         yield
     except AWAY as error:
         raise Unavailable(f"the database does not answer: {type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def taken(pool: Pool) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+    """A connection, within a bounded time; ``Unavailable`` otherwise, and for what ``unavailable`` turns into it. One
+    that leads to a server which only reads, after a failover, is not used again."""
+    async with unavailable(), pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+        try:
+            yield connection
+        except asyncpg.ReadOnlySQLTransactionError:
+            await pool.expire_connections()
+            raise
 
 
 class _Engine(PostgresEngine):
