@@ -5,7 +5,7 @@ from typing import assert_never
 from amelia.contract import events as e
 from amelia.contract.workflow import Budget, Money
 
-from .printing import clean, dollars
+from .printing import bounds, clean, dollars
 
 
 def describe(event: e.AnyEvent) -> str:
@@ -18,9 +18,7 @@ def total(spent: Money) -> str:
 
 
 def budget(given: Budget) -> str:
-    bounds = [f"${given.microdollars / 1_000_000:.2f}"] if given.microdollars else []
-    bounds += [f"{given.tokens} tokens"] if given.tokens else []
-    return " and ".join(bounds) or "no bound"
+    return bounds(given) or "no bound"
 
 
 def is_progress(event: e.AnyEvent) -> bool:

@@ -11,6 +11,8 @@ from .lazy import LazyGroup
 _COMMANDS = {
     "start": ("amelia_cli.start:start", "Work an issue, here or on a fleet."),
     "workflows": ("amelia_cli.workflows:workflows", "Look at the fleet's workflows and decide them."),
+    "queue": ("amelia_cli.queue:queue", "Who waits for a turn, for what and until when."),
+    "dead-letters": ("amelia_cli.letters:letters", "Messages that were given up: look, send again, discard."),
     "up": ("amelia_cli.fleet:up", "Start the fleet on this machine."),
     "down": ("amelia_cli.fleet:down", "Stop it; its data stays."),
     "status": ("amelia_cli.fleet:status", "Say what of it runs."),

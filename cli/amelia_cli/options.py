@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from amelia.profiles import Chosen
 
 URL_HELP = "The fleet's address.  [default: $AMELIA_URL, the profile's, this machine's]"
+_LONGEST = 20_000
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -36,6 +37,68 @@ def fleet(command: _F) -> _F:
     ):
         command = option(command)
     return command
+
+
+def order(command: _F) -> _F:
+    """What every command has that changes a workflow: the fleet's options, ``key`` and ``output``."""
+    key = click.option(
+        "--idempotency-key", "key", default="", metavar="KEY", help="The same key again is the same order, given once."
+    )
+    return key(fleet(output(command)))
+
+
+def budget(command: _F) -> _F:
+    """``dollars``, in millionths, and ``tokens``; None where they are not given."""
+    for option in (
+        click.option(
+            "--budget-tokens",
+            "tokens",
+            type=click.IntRange(0, 1_000_000_000_000),
+            metavar="N",
+            help="What it may use, in tokens; 0 is no bound.",
+        ),
+        click.option(
+            "--budget",
+            "dollars",
+            metavar="DOLLARS",
+            callback=_microdollars,
+            help="What it may spend, in dollars; 0 is no bound.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _microdollars(context: click.Context, parameter: click.Parameter, given: str | None) -> int | None:
+    if given is None:
+        return None
+    whole, _, part = given.strip().removeprefix("$").partition(".")
+    fits = (whole + part).isascii() and (whole + part).isdecimal() and len(whole) <= 6
+    if not fits:
+        raise click.BadParameter(
+            f"{given!r} is no amount of dollars up to 999999; give one like 7.50", context, parameter
+        )
+    return int(whole or "0") * 1_000_000 + int((part + "000000")[:6])
+
+
+def text(given: str, file: str | None, how: str) -> str:
+    """What was said on the command line or in a file, ``-`` being standard input. Raises ``Refused`` when empty."""
+    from amelia.errors import Refused
+
+    if given and file:
+        raise Refused(f"both a text and a file were given; give {how}")
+    if file:
+        import sys
+        from pathlib import Path
+
+        from amelia.trackers.file import read_text
+
+        given = sys.stdin.read() if file == "-" else read_text(Path(file))
+    if not given.strip():
+        raise Refused(f"there is nothing to say; give {how}")
+    if len(given) > _LONGEST:
+        raise Refused(f"the text has {len(given)} characters; at most {_LONGEST} travel, so shorten it")
+    return given
 
 
 def chosen_profile(profile: str, settings: str | None) -> "Chosen":

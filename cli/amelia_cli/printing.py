@@ -10,7 +10,8 @@ import msgspec
 
 if TYPE_CHECKING:
     from amelia.contract.plan import Plan
-    from amelia.contract.workflow import Money
+    from amelia.contract.views import PlanView
+    from amelia.contract.workflow import Budget, Money
 
 _COLOURS = {"blocked": "yellow", "completed": "green", "failed": "red", "cancelled": "red", "in_progress": "cyan"}
 
@@ -49,16 +50,32 @@ def dollars(spent: "Money") -> str:
     return f"${spent.cost_microdollars / 1_000_000:.4f}"
 
 
+def bounds(budget: "Budget") -> str:
+    """A budget in words; empty when it sets no bound."""
+    said = [f"${budget.microdollars / 1_000_000:.2f}"] if budget.microdollars else []
+    return " and ".join([*said, f"{budget.tokens} tokens"] if budget.tokens else said)
+
+
 def ago(moment: str) -> str:
     """How long since a UTC time in ISO 8601; empty when it is none."""
+    seconds = _since(moment)
+    return "" if seconds is None else duration(seconds)
+
+
+def ahead(moment: str) -> str:
+    """How long until a UTC time in ISO 8601; empty when it is none."""
+    seconds = _since(moment)
+    return "" if seconds is None else duration(-seconds)
+
+
+def _since(moment: str) -> float | None:
     from datetime import UTC, datetime
 
     try:
         then = datetime.fromisoformat(moment)
     except ValueError:
-        return ""
-    seconds = (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
-    return duration(seconds)
+        return None
+    return (datetime.now(UTC) - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
 
 
 def duration(seconds: float) -> str:
@@ -91,7 +108,8 @@ def _paragraphs(text: str, indent: str = "") -> Iterator[str]:
         yield from wrap(line, width, initial_indent=indent, subsequent_indent=indent) or [""]
 
 
-def plan_lines(plan: "Plan") -> Iterator[str]:
+def plan_lines(plan: "Plan", seen: "PlanView | None" = None) -> Iterator[str]:
+    """``seen`` adds what is known beside the plan: what changed, what it may cost, until when it waits."""
     yield from _paragraphs(plan.summary)
     for number, task in enumerate(plan.tasks, 1):
         yield ""
@@ -105,3 +123,24 @@ def plan_lines(plan: "Plan") -> Iterator[str]:
     if plan.test_command:
         yield ""
         yield f"tests: {clean(plan.test_command)}"
+    if seen is not None:
+        yield from _beside(seen)
+
+
+def _beside(seen: "PlanView") -> Iterator[str]:
+    if seen.changes:
+        yield ""
+        yield from diff_lines(seen.changes)
+    if seen.estimated_microdollars or seen.deadline:
+        yield ""
+    if seen.estimated_microdollars:
+        yield f"estimate: ${seen.estimated_microdollars / 1_000_000:.2f}"
+    if seen.deadline:
+        yield f"deadline: {seen.deadline}, in {ahead(seen.deadline)}; undecided by then it counts as rejected"
+
+
+def diff_lines(text: str) -> Iterator[str]:
+    """A unified diff, in colours on a terminal."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for line in clean_block(text).splitlines():
+        yield paint(line, colours.get(line[:1], ""))

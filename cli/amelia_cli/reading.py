@@ -1,36 +1,54 @@
 """The commands that only look."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from . import options
-from .printing import ago, cells, clean, document, dollars, paint_status, plan_lines
+from .printing import ago, ahead, bounds, cells, clean, document, dollars, paint_status, plan_lines
+
+if TYPE_CHECKING:
+    from amelia.contract.views import WorkflowView
 
 _STATUSES = ["pending", "in_progress", "blocked", "approved", "paused", "completed", "failed", "cancelled"]
 
 
 @click.command("list")
-@click.option("--status", type=click.Choice(_STATUSES), default=None, help="Only those in this status.")
+@click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only those in it; may be repeated.")
+@click.option("--owner", default="", metavar="NAME", help="Only those of this owner.")
+@click.option("--repo", "repository", default="", metavar="URL", help="Only those on this repository.")
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
 @click.option("--cursor", default="", help="Go on after the page that ended with this cursor.")
 @options.fleet
 @options.output
 def list_workflows(
-    status: str | None, limit: int, cursor: str, url: str, profile: str, settings: str | None, output: str
+    status: tuple[str, ...],
+    owner: str,
+    repository: str,
+    limit: int,
+    cursor: str,
+    url: str,
+    profile: str,
+    settings: str | None,
+    output: str,
 ) -> None:
     """List the fleet's workflows, newest first.
 
     \b
-    Example:
-      amelia workflows list --status blocked
+    Examples:
+      amelia workflows list --status blocked --status paused
+      amelia workflows list --owner ada
     """
-    page = options.reach(url, profile, settings).workflows(status=status or "", limit=limit, cursor=cursor)
+    page = options.reach(url, profile, settings).workflows(
+        status=status, owner=owner, repository=repository, limit=limit, cursor=cursor
+    )
     if output == "json":
         document(page)
         return
     if not page.items:
-        click.echo("no workflows" + (f" are {status}" if status else " yet; amelia start ISSUE --remote starts one"))
+        sought = status or owner or repository
+        click.echo("no workflows " + ("are like that" if sought else "yet; amelia start ISSUE --remote starts one"))
         return
     rows = [
         (v.id, paint_status(v.status, v.phase), clean(v.issue.id), clean(v.issue.title)[:60], ago(v.created_at))
@@ -67,16 +85,42 @@ def show(workflow: str, url: str, profile: str, settings: str | None, output: st
         "branch": f"{view.branch} at {view.commit}" if view.commit else "",
         "owner": clean(view.owner),
         "profile": clean(view.profile),
+        "pull": _pull_request(view),
+        "queue": _place(view),
+        "priority": str(view.priority or ""),
         "attempt": str(view.attempt or ""),
-        "cost": dollars(view.spent),
+        "cost": dollars(view.spent) + (f" of {bounds(view.budget)}" if view.budget else ""),
+        "deadline": f"{view.deadline}, in {ahead(view.deadline)}" if view.deadline else "",
         "created": f"{view.created_at}, {ago(view.created_at)} ago",
         "updated": f"{view.updated_at}, {ago(view.updated_at)} ago",
     }
     for name, value in facts.items():
         if value:
             click.echo(f"{name:<11}{value}")
-    if view.status == "blocked":
-        click.echo(f"\nnext: amelia workflows plan {view.id}, then approve or reject it")
+    for note in view.messages:
+        click.echo(f"{'unread':<11}{clean(note.by)}: {clean(note.text)}")
+    if view.status in _NEXT:
+        click.echo(f"\nnext: {_NEXT[view.status].format(view.id)}")
+
+
+_NEXT = {
+    "blocked": "amelia workflows plan {0}, then approve, revise or reject it",
+    "paused": "amelia workflows resume {0}",
+    "failed": "amelia workflows logs {0} says how it came; amelia workflows retry {0} tries again",
+    "cancelled": "amelia workflows retry {0} takes it up again",
+}
+
+
+def _pull_request(view: "WorkflowView") -> str:
+    asked = view.pull_request
+    return clean(asked.url) + (" (draft)" if asked.draft else "") if asked else ""
+
+
+def _place(view: "WorkflowView") -> str:
+    if view.queue is None:
+        return ""
+    starts = f"; may start in {ahead(view.queue.estimated_start)}" if view.queue.estimated_start else ""
+    return f"place {view.queue.position}: {clean(view.queue.limit)}{starts}"
 
 
 @click.command()
@@ -84,7 +128,9 @@ def show(workflow: str, url: str, profile: str, settings: str | None, output: st
 @options.fleet
 @options.output
 def plan(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
-    """Show what the Architect proposes, and the hash that names it.
+    """Show what the Architect proposes, the hash that names it, what it may cost and until when it waits.
+
+    After a revision it ends with what changed since the plan before.
 
     \b
     Example:
@@ -95,7 +141,7 @@ def plan(workflow: str, url: str, profile: str, settings: str | None, output: st
     if output == "json":
         document(view)
         return
-    for line in plan_lines(view.plan):
+    for line in plan_lines(view.plan, view):
         click.echo(line)
     said = f"{view.decision.kind} by {clean(view.decision.by)}" if view.decision else "waits for a decision"
     click.echo(f"\nplan {view.plan_sha256}: {said}")

@@ -8,12 +8,13 @@ import click
 from amelia.client.discover import discover
 from amelia.client.http import ControlPlane
 from amelia.contract.ids import new_id
-from amelia.contract.views import DecisionRequest, StartRequest, WorkflowView
+from amelia.contract.views import DecisionRequest, ReviseRequest, StartRequest, WorkflowView
 from amelia.errors import Conflict
 
 from . import issue, options, repository
 from .edge import FAILED
 from .printing import clean, document, dollars, json_line, paint_status
+from .start import budget
 from .terminal import ask, can_ask
 from .views import View, view
 
@@ -28,14 +29,32 @@ def run(asked: "Asked") -> None:
     plane = ControlPlane(fleet.url, fleet.token)
     url = repository.reachable(asked.repo, asked.base, plane.url)
     auto = asked.auto_approve or chosen.profile.auto_approve
-    request = StartRequest(issue=found, repository=url, base=asked.base, profile=chosen.profile, auto_approve=auto)
-    started = plane.start(request, key=asked.key or new_id())
-    if asked.output == "text" and repository.uncommitted(url):
+    request = StartRequest(
+        issue=found,
+        repository=url,
+        base=asked.base,
+        profile=chosen.profile,
+        auto_approve=auto,
+        priority=asked.priority,
+        budget=budget(asked, chosen.profile.budget),
+    )
+    started, attached = plane.attach(request, key=asked.key or new_id())
+    if attached:
+        started = plane.workflow(started.id)
+        _attached(started, asked)
+    elif asked.output == "text" and repository.uncommitted(url):
         click.echo("note: changes that are not committed are not part of it", err=True)
     if asked.mode == "detach":
         _detached(started, asked.output)
     else:
         _stay(plane, started, asked, auto=auto)
+
+
+def _attached(started: WorkflowView, asked: "Asked") -> None:
+    if asked.output == "json" and asked.mode == "follow":
+        json_line({"type": "attached", "workflow_id": started.id, "status": started.status})
+    elif asked.output == "text":
+        click.echo(f"attached to {started.id}, which {asked.key!r} has started before: {started.status}", err=True)
 
 
 def _detached(started: WorkflowView, output: str) -> None:
@@ -89,14 +108,19 @@ class _Gate:
             self._shown.resume()
 
     def _decide(self, current: WorkflowView) -> bool:
-        plan = self._plane.plan(current.id)
-        choice, feedback = ask(plan.plan)
-        request = DecisionRequest(block_id=plan.block_id, plan_sha256=plan.plan_sha256, feedback=feedback)
+        seen = self._plane.plan(current.id)
+        choice, feedback = ask(seen.plan, seen)
+        block, sha256 = seen.block_id, seen.plan_sha256
         try:
-            if choice == "approve":
-                self._plane.approve(current.id, request)
-            elif choice == "reject":
-                self._plane.reject(current.id, request)
+            match choice:
+                case "approve":
+                    self._plane.approve(current.id, DecisionRequest(block_id=block, plan_sha256=sha256))
+                case "reject":
+                    request = DecisionRequest(block_id=block, plan_sha256=sha256, feedback=feedback)
+                    self._plane.reject(current.id, request)
+                case "revise":
+                    wanted = ReviseRequest(block_id=block, plan_sha256=sha256, feedback=feedback)
+                    self._plane.revise(current.id, wanted)
         except Conflict as conflict:
             click.echo(f"decided meanwhile: {conflict}")
         return choice != "leave"
@@ -107,6 +131,8 @@ def _say(ended: WorkflowView) -> None:
     click.echo(f"{paint_status(ended.status)}{reason}")
     if ended.status == "completed":
         click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
+        if ended.pull_request:
+            click.echo(f"pull     {clean(ended.pull_request.url)}")
         click.echo(f"look     amelia workflows diff {ended.id}")
     elif ended.status == "blocked":
         click.echo(f"decide   amelia workflows approve {ended.id}")

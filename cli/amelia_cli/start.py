@@ -1,11 +1,15 @@
 """``amelia start``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from . import options
+
+if TYPE_CHECKING:
+    from amelia.contract.workflow import Budget
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +23,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     description: Path | None
     auto_approve: bool
+    priority: int
+    dollars: int | None
+    tokens: int | None
     mode: str
     output: str
     key: str
@@ -40,7 +47,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--follow", "mode", flag_value="follow", help="Show what happens, to the end.  [default]")
 @click.option("--wait", "mode", flag_value="wait", help="Say nothing until the end.")
 @click.option("--detach", "mode", flag_value="detach", help="Do not stay; only with --remote.")
-@click.option("--idempotency-key", default="", metavar="KEY", help="The same key again is the same workflow.")
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="A higher one is admitted first.")
+@options.budget
+@click.option("--idempotency-key", default="", metavar="KEY", help="Started once; run again, it attaches to it.")
 @click.option("--url", default="", help=options.URL_HELP)
 @click.option("--replay", type=click.Path(path_type=Path), help="Play the model from this conversation file.")
 @click.option("--new", is_flag=True, help="Begin again instead of going on with the last run.")
@@ -55,6 +64,9 @@ def start(
     title: str,
     description_file: Path | None,
     auto_approve: bool,
+    priority: int,
+    dollars: int | None,
+    tokens: int | None,
     mode: str | None,
     output: str,
     idempotency_key: str,
@@ -66,12 +78,15 @@ def start(
 
     Its plan waits for your approval, asked for here on a terminal. Exits with 1 when the workflow failed or was
     cancelled. Without --remote everything runs in this process, and the same command goes on after an interruption.
+    A CI job gives --idempotency-key: run again, it follows the workflow it has started instead of starting another.
 
     \b
     Examples:
       amelia start issues/wrong-total.md
+      amelia start issues/wrong-total.md --budget 2.50
       amelia start issues/wrong-total.md --remote --detach
       amelia start PROJ-7 --title "Totals are wrong" --remote --auto-approve --wait
+      amelia start issues/wrong-total.md --remote --idempotency-key "$CI_JOB" --priority 10
     """
     asked = Asked(
         issue=issue,
@@ -82,6 +97,9 @@ def start(
         title=title,
         description=description_file,
         auto_approve=auto_approve,
+        priority=priority,
+        dollars=dollars,
+        tokens=tokens,
         mode=mode or "follow",
         output=output,
         key=idempotency_key,
@@ -99,9 +117,20 @@ def start(
     _only_with(mode != "detach", "--detach", "with --remote")
     _only_with(not url, "--url", "with --remote")
     _only_with(not idempotency_key, "--idempotency-key", "with --remote")
+    _only_with(not priority, "--priority", "with --remote")
     from .local import run as run_local
 
     run_local(asked)
+
+
+def budget(asked: Asked, default: "Budget") -> "Budget":
+    """What was asked for; what was not said is as in the profile."""
+    from amelia.contract.workflow import Budget
+
+    return Budget(
+        microdollars=default.microdollars if asked.dollars is None else asked.dollars,
+        tokens=default.tokens if asked.tokens is None else asked.tokens,
+    )
 
 
 def _only_with(fits: bool, option: str, where: str) -> None:

@@ -9,15 +9,19 @@ from .printing import plan_lines
 
 if TYPE_CHECKING:
     from amelia.contract.plan import Plan
+    from amelia.contract.views import PlanView
 
-Answer = tuple[Literal["approve", "reject", "leave"], str]
-"""What was chosen, and for ``reject`` what is wrong with the plan."""
+Choice = Literal["approve", "reject", "revise", "leave"]
+Answer = tuple[Choice, str]
+"""What was chosen; for ``reject`` what is wrong with the plan, for ``revise`` what is to be different."""
 
-_WORDS: dict[str, Literal["approve", "reject", "leave"]] = {
+_WORDS: dict[str, Choice] = {
     "a": "approve",
     "approve": "approve",
     "r": "reject",
     "reject": "reject",
+    "v": "revise",
+    "revise": "revise",
     "q": "leave",
     "quit": "leave",
 }
@@ -27,17 +31,22 @@ def can_ask() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def ask(plan: "Plan") -> Answer:
-    """Shows the plan and asks until the answer is one. The end of input leaves it waiting."""
+def ask(plan: "Plan", seen: "PlanView | None" = None) -> Answer:
+    """Shows the plan, with what ``seen`` adds, and asks until the answer is one. The end of input leaves it waiting."""
     click.echo()
-    for line in plan_lines(plan):
+    for line in plan_lines(plan, seen):
         click.echo(line)
     click.echo()
     while True:
         try:
-            said = input("Approve this plan? [a]pprove, [r]eject, [q]uit and leave it waiting: ").strip().lower()
-            if (choice := _WORDS.get(said)) == "reject":
+            said = input("Approve this plan? [a]pprove, re[v]ise, [r]eject, [q]uit and leave it waiting: ")
+            if (choice := _WORDS.get(said.strip().lower())) == "reject":
                 return choice, input("What is wrong with it? ").strip()
+            if choice == "revise":
+                wanted = input("What is to be different? ").strip()
+                if not wanted:
+                    continue
+                return choice, wanted
         except EOFError:
             click.echo()
             return "leave", ""

@@ -5,7 +5,7 @@ import pytest
 
 from amelia.contract import events as e
 from amelia.contract.plan import Plan, Task, Verdict
-from amelia.contract.workflow import ClaimCheck, Issue, Money
+from amelia.contract.workflow import Budget, ClaimCheck, Issue, Money
 from amelia_cli.describe import describe
 from amelia_cli.printing import ago, cells, clean, duration
 from amelia_cli.seen import Seen, advance
@@ -21,6 +21,9 @@ VALUES: dict[str, Any] = {
     "bundle": ClaimCheck(key="k", size=1, sha256="0"),
     "result": "failed",
     "status": "completed",
+    "kind": "operator",
+    "budget": Budget(microdollars=5),
+    "spent": Money(cost_microdollars=3),
 }
 
 

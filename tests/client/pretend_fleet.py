@@ -15,8 +15,25 @@ from amelia.contract.codec import encode
 from amelia.contract.envelope import Event
 from amelia.contract.ids import derived_workflow_id, new_workflow_id
 from amelia.contract.plan import Plan, Task, plan_sha256
-from amelia.contract.views import DecisionRequest, PlanView, StartRequest, UsageView, WorkflowPage, WorkflowView
-from amelia.contract.workflow import Issue, Money
+from amelia.contract.views import (
+    ArtifactList,
+    ArtifactView,
+    DeadLetterPage,
+    DeadLetterView,
+    DecisionRequest,
+    MessageRequest,
+    PauseRequest,
+    PlanView,
+    QueueView,
+    ResumeRequest,
+    RetryRequest,
+    ReviseRequest,
+    StartRequest,
+    UsageView,
+    WorkflowPage,
+    WorkflowView,
+)
+from amelia.contract.workflow import Issue, Money, Note
 
 TOKEN = "a-token-of-this-state-directory"
 PLAN = Plan(
@@ -27,9 +44,9 @@ PLAN = Plan(
 
 
 class Refusal(Exception):
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, **more: str) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.more = status, detail, more
 
 
 class PretendFleet:
@@ -46,6 +63,10 @@ class PretendFleet:
         self.told: list[bytes] = []
         self.asked: list[str] = []
         self.answers: list[tuple[int, bytes]] = []
+        self.queue = QueueView(in_progress=0, limit=2, waiting=0, items=())
+        self.letters: dict[str, DeadLetterView] = {}
+        self.artifacts: tuple[ArtifactView, ...] = ()
+        self.plan_facts: dict[str, Any] = {}
         self.starts_as: dict[str, Any] = {"status": "pending"}
         self.url = ""
         self.on_start: Callable[[str, StartRequest], None] = lambda workflow_id, asked: None
@@ -91,22 +112,52 @@ class PretendFleet:
             status, answer = self.answers.pop(0) if self.answers else self._answer(scope, body)
         except Refusal as refusal:
             problem = {"type": "about:blank", "title": "No", "status": refusal.status, "detail": refusal.detail}
-            status, answer = refusal.status, json.dumps(problem).encode()
-        await send({"type": "http.response.start", "status": status, "headers": []})
+            status, answer = refusal.status, json.dumps({**problem, **refusal.more}).encode()
+        headers = [(b"idempotency-replayed", b"true")] if self._replayed(scope, status) else []
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+    def _replayed(self, scope: Any, status: int) -> bool:
+        key = dict(scope["headers"]).get(b"idempotency-key", b"").decode()
+        if not key or status >= 300:
+            return False
+        name = f"{scope['path']} {key}"
+        before, self.keys[name] = name in self.keys, ""
+        return before
 
     def _answer(self, scope: Any, body: bytes) -> tuple[int, bytes]:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         if headers.get("authorization") != f"Bearer {TOKEN}":
             raise Refusal(401, "show the token of the state directory")
-        method, parts = scope["method"], scope["path"].removeprefix("/api/v1/workflows").strip("/").split("/")
         query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
+        method, (what, *rest) = scope["method"], scope["path"].removeprefix("/api/v1/").split("/")
+        if what == "queue":
+            return 200, msgspec.json.encode(self.queue)
+        if what == "dead-letters":
+            return 200, self._letter(rest, query)
+        parts = rest or [""]
         if not parts[0]:
             return self._start(headers, body) if method == "POST" else (200, self._list(query))
         view = self.views.get(parts[0])
         if view is None:
             raise Refusal(404, f"there is no workflow {parts[0]}")
-        return 200, self._about(view, method, parts[1] if len(parts) > 1 else "", query, body)
+        return 200, self._about(view, method, "/".join(parts[1:]), query, body)
+
+    def _letter(self, rest: list[str], query: dict[str, str]) -> bytes:
+        if not rest:
+            found = [x for x in self.letters.values() if query.get("state") in (None, x.state)]
+            first, limit = int(query.get("cursor", "0")), int(query["limit"])
+            following = str(first + limit) if len(found) > first + limit else ""
+            return msgspec.json.encode(DeadLetterPage(items=tuple(found[first : first + limit]), next=following))
+        letter = self.letters.get(rest[0])
+        if letter is None:
+            raise Refusal(404, f"there is no dead letter {rest[0]}")
+        if rest[1:]:
+            if letter.state != "waiting":
+                raise Refusal(409, f"{letter.id} is {letter.state}; only what waits can be decided")
+            state = {"redrive": "redriven", "discard": "discarded"}[rest[1]]
+            letter = self.letters[letter.id] = msgspec.structs.replace(letter, state=state)
+        return msgspec.json.encode(letter)
 
     def _start(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         asked = msgspec.json.decode(body, type=StartRequest)
@@ -133,8 +184,30 @@ class PretendFleet:
                 return msgspec.json.encode(UsageView(workflow_id=view.id, spent=view.spent, attempts={1: view.spent}))
             case "GET", "diff":
                 return b"--- a/total.py\n+++ b/total.py\n\xff\n"
+            case "GET", "artifacts":
+                return msgspec.json.encode(ArtifactList(workflow_id=view.id, items=self.artifacts))
+            case "GET", "artifacts/work.bundle":
+                return b"# v2 git bundle\n"
             case "POST", "approve" | "reject":
                 return self._decide(view, what, msgspec.json.decode(body, type=DecisionRequest))
+            case "POST", "revise":
+                wanted = msgspec.json.decode(body, type=ReviseRequest)
+                named = DecisionRequest(
+                    block_id=wanted.block_id, plan_sha256=wanted.plan_sha256, feedback=wanted.feedback
+                )
+                return self._decide(view, what, named)
+            case "POST", "pause":
+                reason = msgspec.json.decode(body, type=PauseRequest).reason
+                return msgspec.json.encode(self.change(view.id, status="paused", reason=f"paused by you: {reason}"))
+            case "POST", "resume":
+                budget = msgspec.json.decode(body, type=ResumeRequest).budget or view.budget
+                return msgspec.json.encode(self.change(view.id, status="pending", reason="resumed", budget=budget))
+            case "POST", "retry":
+                start = msgspec.json.decode(body, type=RetryRequest).start
+                return msgspec.json.encode(self.change(view.id, status="pending", reason=f"from start: {start}"))
+            case "POST", "messages":
+                note = Note(id="n", text=msgspec.json.decode(body, type=MessageRequest).text, by="you")
+                return msgspec.json.encode(self.change(view.id, messages=(*view.messages, note)))
             case "DELETE", "":
                 if view.status in ("completed", "failed"):
                     raise Refusal(
@@ -148,13 +221,17 @@ class PretendFleet:
         if view.id not in self.plans:
             raise Refusal(404, f"{view.id} has no plan yet")
         plan = self.plans[view.id]
-        return PlanView(workflow_id=view.id, plan=plan, plan_sha256=plan_sha256(plan), block_id=view.block_id)
+        known = {"workflow_id": view.id, "plan": plan, "plan_sha256": plan_sha256(plan), "block_id": view.block_id}
+        return PlanView(**{**known, **self.plan_facts})
 
     def _decide(self, view: WorkflowView, what: str, asked: DecisionRequest) -> bytes:
         if view.status != "blocked":
             raise Refusal(409, f"{view.id} is {view.status}; only blocked workflows can be decided")
+        if asked.plan_sha256 not in ("", view.plan_sha256):
+            detail = f"the plan of {view.id} is {view.plan_sha256} now; look at it again and decide that"
+            raise Refusal(409, detail, changes="--- the plan before\n+++ the plan now\n+round\x1b[2J")
         self.decisions.append(asked)
-        self.change(view.id, status="approved" if what == "approve" else "failed")
+        self.change(view.id, status={"approve": "approved", "reject": "failed", "revise": "pending"}[what])
         self.on_decision(view.id, what)
         return msgspec.json.encode(self.views[view.id])
 

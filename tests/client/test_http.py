@@ -38,7 +38,7 @@ def test_plan_usage_and_diff_are_read(plane: ControlPlane, fleet: PretendFleet) 
 
 
 def test_a_decision_names_what_was_seen(plane: ControlPlane, fleet: PretendFleet) -> None:
-    view = fleet.add(status="blocked", block_id="b")
+    view = fleet.add(status="blocked", block_id="b", plan_sha256="h")
     decision = DecisionRequest(block_id="b", plan_sha256="h")
     assert plane.approve(view.id, decision).status == "approved"
     assert fleet.decisions == [decision]

@@ -144,6 +144,31 @@ class ControlPlane:
     def discard(self, letter_id: str) -> DeadLetterView:
         return self._read(self._ask("POST", _letter(letter_id, "discard"), b""), DeadLetterView)
 
+    def waiting_letters(self) -> list[str]:
+        """The ids of all dead letters that wait, newest first."""
+        page = self.dead_letters(state="waiting", limit=200)
+        found = [letter.id for letter in page.items]
+        while page.next:
+            page = self.dead_letters(state="waiting", limit=200, cursor=page.next)
+            found += [letter.id for letter in page.items]
+        return found
+
+    def resolve_letter(self, prefix: str) -> str:
+        """The one dead letter, among the newest thousand, whose id begins so. A whole id is not looked up."""
+        if len(prefix) >= 36:
+            return prefix
+        page, found = self.dead_letters(limit=200), set[str]()
+        for _ in range(5):
+            found |= {letter.id for letter in page.items if prefix and letter.id.startswith(prefix)}
+            if not page.next:
+                break
+            page = self.dead_letters(limit=200, cursor=page.next)
+        if not found:
+            raise NotFound(f"there is no dead letter {prefix!r}; amelia dead-letters list shows those there are")
+        if len(found) > 1:
+            raise Refused(f"{prefix!r} may be {', '.join(sorted(found)[:4])}; give more of it")
+        return found.pop()
+
     def resolve(self, prefix: str) -> str:
         """The one workflow whose id begins so, with or without ``wf-``. A whole id is not looked up."""
         wanted = prefix if prefix.startswith("wf-") else f"wf-{prefix}"
