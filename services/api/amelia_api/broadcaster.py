@@ -186,8 +186,8 @@ def frame(row: Stored) -> str:
 
 def _fitting(frames: list[Numbered]) -> int:
     """How many events the next page may have."""
-    each = size_of([text for _, text in frames]) // len(frames)
-    return max(_SMALLEST_PAGE, min(_PAGE, _PAGE_BYTES // each))
+    length = sum([len(text) for _, text in frames])
+    return max(_SMALLEST_PAGE, min(_PAGE, _PAGE_BYTES * len(frames) // length))
 
 
 def _reason(error: BaseException) -> str:

@@ -23,7 +23,7 @@ class Ending(Exception):
 
 
 def size_of(texts: Sequence[str]) -> int:
-    return sum(_OVERHEAD + (len(text) if text.isascii() else len(text.encode())) for text in texts)
+    return _OVERHEAD * len(texts) + len("".join(texts).encode())
 
 
 class Room:
