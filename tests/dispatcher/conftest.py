@@ -60,9 +60,16 @@ class Requests(NoForge):
         self.asked = 0
         self.fails: Exception | None = None
         self.serving = False
+        self.token = ""
+        self.reading_fails: Exception | None = None
 
     def serves(self, repository: str) -> bool:
         return self.serving
+
+    async def read(self, repository: str) -> str:
+        if self.reading_fails is not None:
+            raise self.reading_fails
+        return self.token
 
     async def open_pull_request(self, repository: str, *, branch: str, **told: Any) -> PullRequest:
         self.asked += 1
@@ -73,13 +80,20 @@ class Requests(NoForge):
         return PullRequest(url=f"https://forge/{branch}", number=7, draft=told["draft"], adopted=adopted)
 
 
+SETTINGS = Settings(
+    resend_seconds=0.1, sweep_seconds=0.1, gap_seconds=0, max_attempts=3, session_starts_per_second=1000
+)
+
+
 class World:
     """``running`` has the relay and the consumer at work; what needs no concurrency calls the parts directly."""
 
-    def __init__(self, journal: PostgresJournal, url: str, objects: FolderObjects) -> None:
+    def __init__(
+        self, journal: PostgresJournal, url: str, objects: FolderObjects, settings: Settings = SETTINGS
+    ) -> None:
         self.journal, self.url, self.objects = journal, url, objects
         self.queue, self.bus, self.runtimes, self.pushes = MemoryQueue(), MemoryBus(), MemoryRuntimes(), Pushes()
-        self.settings = Settings(resend_seconds=0.1, sweep_seconds=0.1, gap_seconds=0, max_attempts=3)
+        self.settings = settings
         self.forge = Requests()
         self.attempts = Attempts(journal, self.runtimes, FixedKeys(b"master"), self.forge, self.settings)
         self.gatekeeper = Gatekeeper(journal, self.runtimes, self.attempts, self.settings)

@@ -8,7 +8,7 @@ from amelia.contract import codec
 from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.signature import attempt_key
-from amelia.errors import Conflict, NotStarted, Refused, Unavailable
+from amelia.errors import Conflict, Exhausted, NotStarted, Refused, Unavailable
 
 from ..samples import CLAIM, HASH, Voice, arrived, eventually, order, start, stream
 from .conftest import World
@@ -53,6 +53,32 @@ async def test_what_was_not_started_is_parked_with_its_reason_tried_again_and_no
         assert await world.orders() != []
     await world.act(command)
     assert (await world.workflow(command.workflow_id)).status == "in_progress"
+
+
+async def test_the_wait_grows_with_each_attempt_in_a_row_that_was_not_made(world: World) -> None:
+    command = await world.submitted()
+    waits: list[float] = []
+    for _ in range(5):
+        world.runtimes.answers = [NotStarted("throttled")]
+        await world.act(command)
+        [row] = await world.sql("SELECT extract(epoch FROM wake_at - now()) AS left FROM workflow")
+        waits.append(float(row["left"]))
+        await world.pass_time()
+    assert all(2**n * 0.4 <= seconds <= 2**n * 3.1 for n, seconds in enumerate(waits)), waits
+    await world.act(command)
+    await world.journal.append(arrived(Voice(command.workflow_id, attempt=6).fact(e.WorkflowStarted)))
+    assert (await world.workflow(command.workflow_id)).parks == 0
+
+
+async def test_a_used_up_quota_gives_the_place_back_and_what_is_lost_or_throttled_keeps_it(world: World) -> None:
+    for answer, keeps in ((Exhausted("no room"), False), (NotStarted("throttled"), True), (Unavailable("?"), True)):
+        command = await world.submitted()
+        world.runtimes.answers = [answer]
+        await world.act(command)
+        w = await world.workflow(command.workflow_id)
+        assert (w.status, w.admitted, bool(w.parked_until)) == ("pending", keeps, True)
+        world.gatekeeper._held_until = 0.0
+    assert await world.journal.places_taken() == 2
 
 
 async def test_an_invocation_of_unknown_outcome_is_a_lost_attempt_and_the_next_has_its_own_epoch(world: World) -> None:
