@@ -259,11 +259,11 @@ class Run:
         return self._settled(sheet)
 
     def _settled(self, sheet: Sheet) -> tuple[Sheet, Said]:
-        """What this attempt spent, and what earlier ones did and nobody has said yet."""
+        """What this attempt spent, and what earlier ones did and nobody has said yet; each named."""
         account = self._account
         sums = {**account.unsaid(sheet.used), self._asked.epoch: account.used}
         said = (
-            e.TokensUsed(id="", workflow_id=self._id, used=used, of_attempt=0 if epoch == self._asked.epoch else epoch)
+            e.TokensUsed(id="", workflow_id=self._id, used=used, of_attempt=epoch)
             for epoch, used in sorted(sums.items())
             if used != Money()
         )
@@ -274,6 +274,8 @@ class Run:
         for said in range(rng.choice((0, 1, 3))):
             content = f"…{said} “é”"
             self._announcer.progress(e.AgentMessage(id="p", workflow_id=self._id, agent="developer", content=content))
+        if self._world.strikes(self._world.weather.hangs):
+            await asyncio.Event().wait()
         await asyncio.sleep(rng.random() * self._script.turn_seconds)
         if number:
             await self._machine.call("model", lambda: self._world.ledger.turn(self._id, task, number))

@@ -141,6 +141,9 @@ class ForgeClient:
     async def read(self, repository: str) -> str:
         return "reads"
 
+    def _there(self, repository: str, branch: str) -> Request | None:
+        return self._remote.request(repository, branch)
+
     async def open_pull_request(
         self, repository: str, *, branch: str, base: str, title: str, body: str, draft: bool, workflow_id: str
     ) -> PullRequest:
@@ -148,7 +151,7 @@ class ForgeClient:
         began = world.loop.time()
 
         def find() -> Request | None:
-            return self._remote.request(repository, branch)
+            return self._there(repository, branch)
 
         there = await self._machine.call("forge.find", find, weather.push_fails)
 

@@ -1,48 +1,47 @@
 """Bugs, each planted by putting another function in the place of one of ours; to be caught, or the checks are blind."""
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-import amelia.adapters.memory.journal as books
-import amelia.adapters.memory.transaction as transaction
-import amelia.consumer as consumer
-import amelia.domain.changes as changes
-import amelia.domain.decide as decide
-import amelia.domain.decisions as decisions
-import amelia.domain.evolve as evolve
-import amelia.domain.intake as intake
-import amelia.domain.timers as timers
-import amelia_api.broadcaster as broadcaster
-import amelia_dispatcher.attempt as attempt
-import amelia_dispatcher.deliver as deliver
-import amelia_dispatcher.dispatch as dispatch
-import amelia_dispatcher.relay as relay
-import amelia_dispatcher.sessions as sessions
-import amelia_router.route as route
+from amelia.consumer import _tried
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
+from amelia.domain.crowd import Limits
 from amelia.domain.workflow import Workflow
 from amelia.errors import Unavailable
 
-from . import carrying, outside
-
 Bug = Callable[[], "contextlib.AbstractContextManager[None]"]
+Plan = dict[str, Any]
+"""By place (``module:name`` or ``module:Class.name``) what is put there."""
 BUGS: dict[str, tuple[str, Bug]] = {}
 """By name: the invariants it may break, joined by a bar, and how it is planted."""
 
 
-def bug(invariants: str) -> Callable[[Callable[[], Iterable[tuple[Any, str, Any]]]], None]:
-    """Registers what is put where: an object, the name of its attribute, and the new one."""
+def _owner(place: str) -> tuple[Any, str]:
+    module, _, path = place.partition(":")
+    owner: Any = importlib.import_module(module)
+    *classes, name = path.split(".")
+    for one in classes:
+        owner = getattr(owner, one)
+    return owner, name
 
-    def register(plan: Callable[[], Iterable[tuple[Any, str, Any]]]) -> None:
+
+def was(place: str) -> Any:
+    owner, name = _owner(place)
+    return vars(owner)[name]
+
+
+def bug(invariants: str) -> Callable[[Callable[[], Plan]], None]:
+    def register(plan: Callable[[], Plan]) -> None:
         @contextlib.contextmanager
         def planted() -> Iterator[None]:
             with contextlib.ExitStack() as stack:
-                for owner, name, new in plan():
+                for place, new in plan().items():
+                    owner, name = _owner(place)
                     stack.callback(setattr, owner, name, vars(owner)[name])
                     setattr(owner, name, new)
                 yield
@@ -53,261 +52,294 @@ def bug(invariants: str) -> Callable[[Callable[[], Iterable[tuple[Any, str, Any]
 
 
 @bug("I2|I3")
-def events_of_older_attempts_are_admitted() -> Iterable[tuple[Any, str, Any]]:
-    place = intake.place
+def events_of_older_attempts_are_admitted() -> Plan:
+    place = was("amelia.domain.intake:place")
 
-    def unfenced(w: Workflow, event: Event) -> intake.Place:
+    def unfenced(w: Workflow, event: Event) -> Any:
         return place(w, replace(event, attempt=w.epoch) if event.attempt < w.epoch and w.open else event)
 
-    return [(intake, "place", unfenced)]
+    return {"amelia.domain.intake:place": unfenced}
 
 
 @bug("I3")
-def repeated_events_are_admitted_again() -> Iterable[tuple[Any, str, Any]]:
-    by_number = intake._by_number
+def repeated_events_are_admitted_again() -> Plan:
+    by_number = was("amelia.domain.intake:_by_number")
 
-    def forgetful(number: int, highest: int) -> intake.Place:
+    def forgetful(number: int, highest: int) -> Any:
         where = by_number(number, highest)
         return "admit" if where == "duplicate" else where
 
-    return [(intake, "_by_number", forgetful)]
+    return {"amelia.domain.intake:_by_number": forgetful}
 
 
 @bug("I1")
-def events_are_acknowledged_before_they_are_kept() -> Iterable[tuple[Any, str, Any]]:
-    verdicts = consumer.Consumer._verdicts
+def events_are_acknowledged_before_they_are_kept() -> Plan:
+    verdicts = was("amelia.consumer:Consumer._verdicts")
 
-    async def hasty(self: consumer.Consumer, messages: Sequence[Any], *more: Any) -> Sequence[Any]:
-        await consumer._tried(self._queue.acknowledge(messages))
+    async def hasty(self: Any, messages: Sequence[Any], *more: Any) -> Any:
+        await _tried(self._queue.acknowledge(messages))
         return await verdicts(self, messages, *more)
 
-    return [(consumer.Consumer, "_verdicts", hasty)]
+    return {"amelia.consumer:Consumer._verdicts": hasty}
 
 
 @bug("I1|I2|I3|I5|I9")
-def facts_are_announced_before_their_checkpoint() -> Iterable[tuple[Any, str, Any]]:
-    memory = carrying.Run._memory
+def facts_are_announced_before_their_checkpoint() -> Plan:
+    kept = was("tests.sim.carrying:Run._kept")
 
-    async def announcing_first(self: carrying.Run, effect: Any) -> Any:
-        state = effect.args[2] if getattr(effect, "args", ()) else None
-        if state is not None:
-            await self._announce(state)
-            await asyncio.sleep(2)
-        return await memory(self, effect)
+    async def announcing_first(self: Any, state: Any, sheet: Any, said: Any) -> Any:
+        memory, record = self._memory, was("amelia.orchestrator.facts:record")
+        await self._announce(record(state, sheet, said, self._asked.highest_fact))
+        if self._world.strikes(0.3):
+            self._machine.kill()
+        self._memory = memory
+        return await kept(self, state, sheet, said)
 
-    return [(carrying.Run, "_memory", announcing_first)]
+    return {"tests.sim.carrying:Run._kept": announcing_first}
 
 
 @bug("I6")
-def an_approval_is_not_compared_with_the_plan() -> Iterable[tuple[Any, str, Any]]:
-    named = decisions._named
+def an_approval_is_not_compared_with_the_plan() -> Plan:
+    named = was("amelia.domain.decisions:_named")
 
     def whatever(w: Workflow, command: Any, verb: str) -> Any:
         block, sha256 = named(w, replace(command, block_id="", plan_sha256=""), verb)
         return block, command.plan_sha256 or sha256
 
-    return [(decisions, "_named", whatever)]
+    return {"amelia.domain.decisions:_named": whatever}
 
 
-@bug("I6")
-def a_second_decision_counts_too() -> Iterable[tuple[Any, str, Any]]:
+@bug("I4|I6")
+def a_second_decision_counts_too() -> Plan:
+    named = was("amelia.domain.decisions:_named")
+
     def also_when_decided(w: Workflow, command: Any, verb: str) -> Any:
-        if w.block is None:
-            return named(w, command, verb)
-        return w.block, w.block.plan_sha256
+        return named(w, command, verb) if w.block is None else (w.block, w.block.plan_sha256)
 
-    named = decisions._named
-    return [(decisions, "_named", also_when_decided), (decisions, "_already", lambda w, command, kind: False)]
+    return {
+        "amelia.domain.decisions:_named": also_when_decided,
+        "amelia.domain.decisions:_already": lambda w, command, kind: False,
+    }
 
 
 @bug("I9")
-def leases_are_never_renewed() -> Iterable[tuple[Any, str, Any]]:
-    append = changes._append
+def leases_are_never_renewed() -> Plan:
+    effects = was("amelia.domain.draft:Draft.effects")
 
-    def unrenewed(*arguments: Any) -> Any:
-        return replace(append(*arguments), renew=False)
+    def unrenewed(self: Any) -> Any:
+        found = effects(self)
+        return replace(found, renew=any(kind == "attempt_opened" for _, _, kind, _ in found.events))
 
-    return [(changes, "_append", unrenewed)]
+    async def no(*_: Any) -> bool:
+        return False
+
+    return {"amelia.domain.draft:Draft.effects": unrenewed, "amelia.adapters.memory.journal:MemoryJournal.renew": no}
+
+
+@bug("I9")
+def the_sweeper_does_not_wait_for_the_router() -> Plan:
+    async def dead(*_: Any) -> bool:
+        return False
+
+    return {
+        "amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, consumer: self._now,
+        "amelia_dispatcher.sweep:Sweeper._lives": dead,
+    }
 
 
 @bug("I1|I9")
-def orders_are_settled_when_they_are_sent() -> Iterable[tuple[Any, str, Any]]:
-    send = relay.Relay._send
+def orders_are_settled_when_they_are_sent() -> Plan:
+    send = was("amelia_dispatcher.relay:Relay._send")
 
-    async def settling(self: relay.Relay, rows: Any, *more: Any) -> Any:
+    async def settling(self: Any, rows: Any, *more: Any) -> Any:
         answer = await send(self, rows, *more)
         with contextlib.suppress(Unavailable):
             await self._journal.settle([row.id for row in rows])
         return answer
 
-    return [(relay.Relay, "_send", settling)]
+    return {"amelia_dispatcher.relay:Relay._send": settling}
 
 
 @bug("I6|I2")
-def whatever_is_handed_in_is_pushed() -> Iterable[tuple[Any, str, Any]]:
-    finish = carrying.Run._finish
+def whatever_is_handed_in_is_pushed() -> Plan:
+    finish = was("tests.sim.carrying:Run._finish")
+    deliver = was("amelia_dispatcher.deliver:Deliveries._deliver")
 
-    async def another(self: carrying.Run, sheet: carrying.Sheet) -> Any:
+    async def another(self: Any, sheet: Any) -> Any:
         return await finish(self, replace(sheet, plan_sha256="f" * 64))
 
-    deliver_ = deliver.Deliveries._deliver
-
-    async def believing(self: deliver.Deliveries, w: Workflow, work: Any, command_id: str) -> None:
+    async def believing(self: Any, w: Workflow, work: Any, *more: Any) -> None:
         decision = w.decision and replace(w.decision, plan_sha256=work.plan_sha256)
-        await deliver_(self, replace(w, decision=decision), work, command_id)
+        await deliver(self, replace(w, decision=decision), work, *more)
 
-    return [(carrying.Run, "_finish", another), (deliver.Deliveries, "_deliver", believing)]
+    return {"tests.sim.carrying:Run._finish": another, "amelia_dispatcher.deliver:Deliveries._deliver": believing}
 
 
 @bug("I5")
-def a_pull_request_is_not_looked_for() -> Iterable[tuple[Any, str, Any]]:
-    return [(outside.Remote, "request", lambda self, repository, branch: None)]
+def a_pull_request_is_not_looked_for() -> Plan:
+    return {"tests.sim.outside:ForgeClient._there": lambda self, repository, branch: None}
 
 
 @bug("I2|I4|I8")
-def a_cancel_does_not_fence() -> Iterable[tuple[Any, str, Any]]:
-    place = intake.place
+def a_cancel_does_not_fence() -> Plan:
+    place = was("amelia.domain.intake:place")
 
-    def on_and_on(w: Workflow, event: Event) -> intake.Place:
+    def on_and_on(w: Workflow, event: Event) -> Any:
         if w.status == "cancelled" and event.attempt == w.epoch - 1:
             return place(replace(w, status="in_progress", epoch=w.epoch - 1, open=True), event)
         return place(w, event)
 
-    return [(intake, "place", on_and_on)]
+    return {"amelia.domain.intake:place": on_and_on}
 
 
 @bug("I3")
-def gaps_are_never_closed() -> Iterable[tuple[Any, str, Any]]:
+def gaps_are_never_closed() -> Plan:
     async def nothing(self: Any, workflow_id: str) -> None:
         return None
 
-    return [(books.MemoryJournal, "close_gap", nothing)]
+    return {
+        "amelia.adapters.memory.journal:MemoryJournal.close_gap": nothing,
+        "amelia.domain.draft:Draft.close_gaps": lambda self, **_: None,
+    }
 
 
 @bug("I3")
-def readers_begin_one_too_late() -> Iterable[tuple[Any, str, Any]]:
-    follow = broadcaster.Broadcaster.follow
+def readers_begin_one_too_late() -> Plan:
+    follow = was("amelia_api.broadcaster:Broadcaster.follow")
 
     def late(self: Any, workflow_id: str, after: int, *more: Any) -> Any:
         return follow(self, workflow_id, after + (after > 0), *more)
 
-    return [(broadcaster.Broadcaster, "follow", late)]
+    return {"amelia_api.broadcaster:Broadcaster.follow": late}
 
 
 @bug("I3")
-def readers_join_behind_what_was_read() -> Iterable[tuple[Any, str, Any]]:
-    def join(self: Any, workflow_id: str, reached: int, reader: Any) -> int:
-        channel = self._channels.setdefault(workflow_id, broadcaster._Channel(reached))
-        channel.readers[reader] = None
+def readers_join_behind_what_was_read() -> Plan:
+    join = was("amelia_api.broadcaster:Broadcaster._join")
+
+    def behind(self: Any, workflow_id: str, reached: int, reader: Any) -> int:
+        join(self, workflow_id, reached, reader)
         return reached
 
-    return [(broadcaster.Broadcaster, "_join", join)]
+    return {"amelia_api.broadcaster:Broadcaster._join": behind}
 
 
 @bug("I3")
-def the_sequence_has_holes() -> Iterable[tuple[Any, str, Any]]:
-    fold = evolve.evolve
+def the_sequence_has_holes() -> Plan:
+    fold = was("amelia.domain.evolve:evolve")
 
     def skipping(w: Workflow, event: Event) -> Workflow:
-        after = fold(w, event)
+        after: Workflow = fold(w, event)
         return replace(after, sequence=after.sequence + (after.sequence == 7))
 
-    return [(intake, "evolve", skipping)]
+    return {"amelia.domain.intake:evolve": skipping, "amelia.domain.draft:evolve": skipping}
 
 
 @bug("I1")
-def a_key_comes_again_with_another_body() -> Iterable[tuple[Any, str, Any]]:
-    execute = books.MemoryJournal.execute
+def a_key_comes_again_with_another_body() -> Plan:
+    execute = was("amelia.adapters.memory.journal:MemoryJournal.execute")
 
     async def unread(self: Any, command: Any, fingerprint: str = "") -> Any:
         return await execute(self, command, "")
 
-    return [(books.MemoryJournal, "execute", unread)]
+    return {"amelia.adapters.memory.journal:MemoryJournal.execute": unread}
 
 
 @bug("I1")
-def commands_are_not_remembered() -> Iterable[tuple[Any, str, Any]]:
-    apply = transaction.apply
+def commands_are_not_remembered() -> Plan:
+    apply = was("amelia.adapters.memory.transaction:apply")
 
     def forgetful(tables: Any, *more: Any) -> Any:
         tables.commands.clear()
         return apply(tables, *more)
 
-    return [(books, "apply", forgetful)]
+    return {"amelia.adapters.memory.journal:apply": forgetful}
 
 
 @bug("I7")
-def tokens_are_counted_by_who_says_it() -> Iterable[tuple[Any, str, Any]]:
-    spending = evolve.spending
+def tokens_are_counted_by_who_says_it() -> Plan:
+    spending = was("amelia.domain.evolve:spending")
 
-    def added(w: Workflow, attempt: int, used: Any) -> Workflow:
+    def added(w: Workflow, attempt: int, used: Any) -> Any:
         return spending(w, w.epoch, used)
 
-    return [(evolve, "spending", added), (intake, "spending", added)]
+    return {f"amelia.domain.{module}:spending": added for module in ("evolve", "intake", "draft")}
 
 
 @bug("I9")
-def a_lost_attempt_is_nobody_s_order() -> Iterable[tuple[Any, str, Any]]:
-    follow_up = changes.follow_up
+def a_lost_attempt_is_nobody_s_order() -> Plan:
+    follow_up = was("amelia.domain.consequences:follow_up")
 
     def silent(w: Workflow, event: Event) -> Any:
         return None if isinstance(event, e.RuntimeLost) else follow_up(w, event)
 
-    return [(changes, "follow_up", silent)]
+    return {"amelia.domain.draft:follow_up": silent}
 
 
 @bug("I10")
-def a_failure_keeps_its_cause_to_itself() -> Iterable[tuple[Any, str, Any]]:
-    failed = evolve._failed
-    return [(evolve, "_failed", lambda w, cause: failed(w, ""))]
+def a_failure_keeps_its_cause_to_itself() -> Plan:
+    failed = was("amelia.domain.folds:failed")
+    return {f"amelia.domain.{module}:failed": lambda w, cause: failed(w, "") for module in ("folds", "evolve")}
 
 
 @bug("I4")
-def what_is_complete_can_be_cancelled() -> Iterable[tuple[Any, str, Any]]:
-    cancelled, allows = decide._cancelled, evolve.allows
+def what_is_complete_can_be_cancelled() -> Plan:
+    cancelled, allows = was("amelia.domain.decide:_cancelled"), was("amelia.domain.table:allows")
 
-    def always(w: Workflow, command: Any, now: str) -> tuple[Event, ...]:
+    def always(w: Workflow, command: Any, now: str) -> Any:
         return cancelled(replace(w, status="pending") if w.status == "completed" else w, command, now)
 
     def also(w: Workflow, event: Event) -> bool:
-        return isinstance(event, e.WorkflowCancelled) or allows(w, event)
+        return isinstance(event, e.WorkflowCancelled) or bool(allows(w, event))
 
-    return [(decide, "_cancelled", always), (evolve, "allows", also)]
+    return {"amelia.domain.decide:_cancelled": always, "amelia.domain.evolve:allows": also}
 
 
 @bug("I1")
-def poison_takes_its_neighbours_with_it() -> Iterable[tuple[Any, str, Any]]:
-    handle = route.Router.handle
+def poison_takes_its_neighbours_with_it() -> Plan:
+    handle = was("amelia_router.route:Router.handle")
 
-    async def coarse(self: route.Router, messages: Sequence[Any]) -> Sequence[Any]:
+    async def coarse(self: Any, messages: Sequence[Any]) -> Any:
         verdicts = await handle(self, messages)
         worst = next((verdict for verdict in verdicts if verdict.kind == "dead"), None)
         return [worst] * len(messages) if worst else verdicts
 
-    return [(route.Router, "handle", coarse)]
+    return {"amelia_router.route:Router.handle": coarse}
 
 
 @bug("I2")
-def an_attempt_is_opened_after_it_was_invoked() -> Iterable[tuple[Any, str, Any]]:
-    return [(attempt.Attempts, "start", _invoked_first)]
+def a_runtime_is_given_an_epoch_nobody_granted() -> Plan:
+    call = was("amelia_dispatcher.attempt:Attempts.call")
 
+    async def ahead(self: Any, w: Workflow, command_id: str) -> Any:
+        return await call(self, replace(w, epoch=w.epoch + 1), command_id)
 
-async def _invoked_first(self: attempt.Attempts, workflow_id: str, command_id: str) -> None:
-    row = await self._journal.get(workflow_id)
-    if row is not None:
-        ahead = replace(row.workflow, epoch=row.workflow.epoch + 1)
-        await self.call(ahead, command_id)
-        await self._journal.record(workflow_id, lambda w, _: (self._opening(w, 1, command_id),), settles=[command_id])
+    return {"amelia_dispatcher.attempt:Attempts.call": ahead}
 
 
 @bug("I8")
-def sessions_are_never_stopped() -> Iterable[tuple[Any, str, Any]]:
+def sessions_are_never_stopped() -> Plan:
     async def nothing(*_: Any) -> None:
         return None
 
-    return [(sessions, "stop", nothing), (dispatch.sessions, "stop", nothing)]
+    return {"amelia_dispatcher.sessions:stop": nothing}
+
+
+@bug("caps")
+def everybody_is_admitted() -> Plan:
+    return {"amelia_dispatcher.admission:limits_of": lambda settings: Limits(fleet=1_000)}
 
 
 @bug("I9")
-def deadlines_are_ignored() -> Iterable[tuple[Any, str, Any]]:
-    return [(timers, "due", lambda w, now: ())]
+def deadlines_are_ignored() -> Plan:
+    return {"amelia.domain.timers:due": lambda w, now: ()}
+
+
+@bug("I1")
+def an_attempt_that_does_nothing_is_let_be() -> Plan:
+    overdue = was("amelia.adapters.memory.journal:MemoryJournal.overdue")
+
+    async def patient(self: Any, **options: Any) -> Any:
+        return await overdue(self, **{**options, "progress_seconds": 0})
+
+    return {"amelia.adapters.memory.journal:MemoryJournal.overdue": patient}

@@ -112,6 +112,14 @@ class Watch:
         _, lived = self._life[workflow_id]
         if self._world.clock.now() - lived < timedelta(seconds=self._world.settings.lease_seconds):
             self.broken("I9", f"an attempt of {workflow_id} was taken for lost within its lease")
+        weather = self._world.weather
+        if weather.events_doubled or weather.events_delayed:
+            return
+        unread = self._world.loop.time() - self._world.settings.lease_seconds - 5
+        for entry in self._world.events.entries:
+            if not entry.receives and entry.visible_at < unread and f'"{workflow_id}"' in entry.body:
+                self.broken("I9", f"an attempt of {workflow_id} was taken for lost, and its word lies in the queue")
+                return
 
     def lived(self, arrived: Sequence[Arrived]) -> None:
         """The journal has taken what runtimes said."""

@@ -42,6 +42,7 @@ class Weather(msgspec.Struct, kw_only=True):
     push_fails: float = 0
     push_unknown: float = 0
     objects_away: float = 0
+    hangs: float = 0
     memory_away: float = 0
     memory_unknown: float = 0
     readers_flap: float = 0

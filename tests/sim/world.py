@@ -60,6 +60,7 @@ class World:
         self.settings = Settings(
             lease_seconds=self.random.choice((8.0, 20.0)),
             heartbeat_seconds=2,
+            progress_seconds=60,
             max_in_progress=self.random.choice((1, 2, 50)),
             max_in_progress_per_user=self.random.choice((0, 0, 1)),
             max_in_progress_per_repository=self.random.choice((0, 0, 1)),
