@@ -16,7 +16,10 @@ from amelia.settings import load
 FLEET_ID = "AMELIA_FLEET_ID"
 """In the environment of every program of a fleet: by it what outlived its fleet is found."""
 
-_CONTROL_ONLY = ["AMELIA_DATABASE_URL", "AMELIA_API_TOKEN_FILE", "GITHUB_TOKEN", "GH_TOKEN"]
+_CONTROL_ONLY = [
+    *("AMELIA_DATABASE_URL", "AMELIA_API_TOKEN_FILE", "GITHUB_TOKEN", "GH_TOKEN"),
+    *("AMELIA_GITHUB_TOKEN_FILE", "AMELIA_GITHUB_READ_TOKEN_FILE", "AMELIA_GITHUB_PRIVATE_KEY_FILE"),
+]
 """What the runtime must not see: it has no database, and no credential that writes to a repository."""
 
 
