@@ -7,8 +7,6 @@ from typing import get_type_hints
 
 import msgspec
 
-from .contract.workflow import Budget
-from .domain.crowd import Limits
 from .errors import Refused
 
 
@@ -105,19 +103,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         if variable in environ:
             values[name] = _parse(variable, environ[variable], kind)
     return Settings(**values)  # type: ignore[arg-type]
-
-
-def limits_of(settings: Settings) -> Limits:
-    """By which the dispatcher admits, and the api says what binds."""
-    return Limits(
-        fleet=settings.max_in_progress,
-        user=settings.max_in_progress_per_user,
-        repository=settings.max_in_progress_per_repository,
-        month=Budget(
-            microdollars=round(settings.monthly_budget_dollars * 1_000_000), tokens=settings.monthly_budget_tokens
-        ),
-        workflow=Budget(microdollars=round(settings.workflow_budget_dollars * 1_000_000)),
-    )
 
 
 def read_secret(path: str) -> str:

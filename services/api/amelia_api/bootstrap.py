@@ -10,7 +10,8 @@ from amelia.adapters.aws.session import open_client
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.errors import Refused
 from amelia.lifecycle import until_available
-from amelia.settings import Settings, limits_of
+from amelia.limits import limits_of
+from amelia.settings import Settings
 
 from .app import create_app
 from .depends import Caller
