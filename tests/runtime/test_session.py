@@ -10,7 +10,7 @@ import pytest
 from amelia.contract.events import AgentMessage, AgentStarted
 from amelia.contract.invocation import Invocation
 from amelia.contract.signature import verify
-from amelia.contract.workflow import Decision
+from amelia.contract.workflow import Decision, Money
 from amelia.errors import Unavailable
 from amelia.orchestrator.job import Ended
 from amelia.orchestrator.live import Live
@@ -220,6 +220,15 @@ def test_what_is_not_an_invocation_is_answered_with_the_field_that_is_wrong(
     assert status == 400
     assert named in answer["error"]
     assert body["signing_key"] not in answer["error"]
+
+
+def test_what_earlier_attempts_have_spent_arrives(serve: Serve, asked: Asked, patient: Any) -> None:
+    script = Script()
+    caller = serve(script)
+    spent = {1: Money(input_tokens=7, cost_microdollars=9)}
+    caller.invoke(asked(2, spent=spent))
+    patient(lambda: caller.ping == "Healthy")
+    assert [begun.spent for begun in script.begun] == [spent]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b"null"])

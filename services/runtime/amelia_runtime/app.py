@@ -64,7 +64,7 @@ def build(open_parts: OpenParts) -> BedrockAgentCoreApp:
 def decode(payload: Any) -> Invocation:
     """Raises ``Malformed`` naming the field, never its value."""
     try:
-        asked = msgspec.convert(payload, Invocation)
+        asked = msgspec.convert(payload, Invocation, str_keys=True)
         key = bytes.fromhex(asked.signing_key)
     except msgspec.ValidationError as error:
         raise Malformed(f"not an invocation: {error}") from None
