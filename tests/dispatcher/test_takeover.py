@@ -213,3 +213,23 @@ async def _is(what: bool) -> bool:
 
 async def _nothing_is_ordered(world: World) -> bool:
     return await world.orders() == []
+
+
+async def test_a_session_that_is_heard_although_nothing_is_to_run_is_stopped_again(world: World) -> None:
+    workflow_id = await working(world)
+    pause = order(c.PauseWorkflow, workflow_id)
+    await world.journal.execute(pause)
+    await world.act(pause)
+    async with world.running():
+        await eventually(lambda: _nothing_is_ordered(world), "the orders of the pause are settled")
+    world.runtimes.stopped.clear()
+    alive = Voice(workflow_id).heartbeat()
+    await world.journal.append(arrived(alive))
+    assert await world.orders() == [], "it may be on its way to the end"
+    await world.sql("UPDATE workflow SET progress_at = now() - interval '11 s'")
+    await world.journal.append(arrived(alive, alive))
+    assert len(await world.orders()) == 1
+    async with world.running():
+        await eventually(lambda: _nothing_is_ordered(world), "the order is settled")
+    assert world.runtimes.stopped == [workflow_id]
+    assert (await world.workflow(workflow_id)).status == "paused"

@@ -10,9 +10,10 @@ from ..contract.commands import AnyCommand
 from ..contract.envelope import Event
 from ..contract.ids import derive_id
 from . import intake, policy, timers
-from .consequences import follow_up
+from .consequences import attend, follow_up
 from .effects import Arrived, Effects, Held, Key, Seen
 from .evolve import evolve, spending, submitted
+from .place import holds_place
 from .workflow import Workflow, beyond
 
 MOST_EARLY = 512
@@ -20,6 +21,8 @@ MOST_EARLY = 512
 progress is said to be missing. The last quarter is for facts."""
 _MOST_EARLY_PROGRESS = MOST_EARLY * 3 // 4
 _BEYOND = 1.1
+_STRAY_SECONDS = 10.0
+"""A session that is being ended may still be heard for a moment."""
 
 
 class Draft:
@@ -73,6 +76,9 @@ class Draft:
         self._said = intake.heard(self._said, before, (one.event for one in arrived))
         self._renew = self._renew or any(one.event.attempt == before.epoch for one in arrived)
         self._follow(self._take(numbered))
+        if self._seen.idle_seconds > _STRAY_SECONDS and _strays(self.workflow, arrived):
+            order = attend(self.workflow.id, f"{self.workflow.id}/stray/{self.workflow.epoch}")
+            self._commands.append(order)
 
     def close_gaps(self, *, over: bool = False) -> None:
         """Says what progress is missing and admits what waited behind it. A missing fact stays missing."""
@@ -190,3 +196,8 @@ def _fence(workflow: Workflow, now: str) -> e.WorkflowPaused | None:
 def _first(event: Event) -> Workflow:
     assert isinstance(event, e.WorkflowSubmitted), "a workflow begins with its submission"
     return submitted(event)
+
+
+def _strays(workflow: Workflow, arrived: Sequence[Arrived]) -> bool:
+    """A session lives that has nothing to do: its stop was lost, or was not obeyed."""
+    return not holds_place(workflow) and any(isinstance(one.event, e.RuntimeHeartbeat) for one in arrived)
