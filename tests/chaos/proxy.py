@@ -69,9 +69,9 @@ class Proxy:
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         target = request.headers.get("X-Amz-Target", "")
-        if not target.startswith(_HIT):
-            return await self._forwarded(request, body)
         try:
+            if not target.startswith(_HIT):
+                return await self._forwarded(request, body)
             return await self._exposed(request, target, body)
         except _Cut:
             if request.transport is not None:
