@@ -1,6 +1,7 @@
 """Leases and epochs: whoever was taken over has no effect, and nobody is taken over who shows life."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
@@ -47,12 +48,13 @@ class Lease(OnGround):
         if not self.voices:
             return
         voice = self.voices[-1 - which % len(self.voices)]
-        said: Event = {
+        sayings: dict[str, Callable[[], Event]] = {
             "beat": voice.heartbeat,
             "fact": voice.fact,
             "progress": voice.progress,
             "tokens": lambda: voice.fact(e.TokensUsed),
-        }[what]()
+        }
+        said = sayings[what]()
         before = self.lease()
         assert self.ground.do(self.ground.journal.append(arrived(said))) == [None]
         current = voice.attempt == self.look().epoch and self.look().open
@@ -91,7 +93,7 @@ class Lease(OnGround):
             assert after.epoch == before.epoch + 1, "the attempt is stale from this moment on"
             assert not after.open
 
-    def lease(self) -> "object":
+    def lease(self) -> Any:
         return self.ground.sql("SELECT lease_until FROM workflow WHERE id = $1", self.id)[0]["lease_until"]
 
     @invariant()

@@ -56,7 +56,8 @@ class Table(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(ORDERS))
     def somebody_orders(self, kind: type[Any]) -> None:
         assert self.w is not None
-        fields = {c.ReviseWorkflow: {"feedback": "smaller"}, c.SendMessage: {"text": "mind"}}.get(kind, {})
+        known: dict[type[Any], dict[str, str]] = {c.ReviseWorkflow: {"feedback": "x"}, c.SendMessage: {"text": "x"}}
+        fields = known.get(kind, {})
         try:
             self.take(executing(order(kind, self.w.id, **fields), ""))
         except Refused as refusal:
@@ -90,7 +91,7 @@ class Table(RuleBasedStateMachine):
         assert self.w is not None
         if self.w.phase != "delivering":
             return
-        there = {"branch": self.w.branch, "commit": "c" * 40, "repository": self.w.repository}
+        there: dict[str, Any] = {"branch": self.w.branch, "commit": "c" * 40, "repository": self.w.repository}
         said: dict[str, Event] = {
             "intent": e.DeliveryStarted(id="d", workflow_id=self.w.id, **there),
             "pushed": e.BranchPushed(id="p", workflow_id=self.w.id, **there),
