@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check chaos bench up down migrate schemas lock test-localstack clean
+.PHONY: help setup demo test check chaos chaos-sim bench up down migrate schemas lock test-localstack clean
 
 BIN := .venv/bin
 PATHS := src cli services tests benchmarks scripts examples/demo.py
@@ -28,6 +28,9 @@ check: setup ## Format, lint, types, imports between rooms, schemas up to date.
 
 chaos: setup ## Tear a fleet of real processes apart under 100 workflows, then check every invariant; make chaos SEED=7 reruns one.
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+chaos-sim: setup ## Storm a simulated fleet under 10,000 seeds and check every invariant; make chaos-sim SEED=7 tells one of them.
+	@SEED=$(SEED) $(BIN)/python -m tests.sim --seeds 10000 --jobs 2 $(ARGS)
 
 bench: setup ## Measure this machine against the targets.
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -27,8 +27,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    if seed := os.environ.get("SEED"):
-        sys.exit(int(bool(run(int(seed), tells=True).violations)))
+    if one := os.environ.get("SEED"):
+        sys.exit(int(bool(run(int(one), tells=True).violations)))
     began, bad, ends = time.monotonic(), list[tuple[int, str]](), Counter[str]()
     last = options.first + options.seeds
     firsts = range(options.first, last, _CHUNK)

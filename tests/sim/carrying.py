@@ -209,6 +209,7 @@ class Run:
     async def _develop(self, sheet: Sheet, task: str) -> tuple[Sheet, Said]:
         assert sheet.plan is not None
         sheet, used = await self._turns(sheet, f"{task}-{sheet.revised}")
+        assert sheet.plan is not None
         if self._script.fails and not sheet.retries and task == sheet.plan.tasks[-1].id:
             failed = replace(sheet, step="finish", back_to=task, result="failed", cause=f"the task {task} failed")
             return failed, used

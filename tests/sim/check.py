@@ -1,6 +1,7 @@
 """After the storm: everything has come to an end, and what is left agrees with what was promised."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from amelia.contract import codec
@@ -109,7 +110,7 @@ def _everything_rests(world: "World") -> None:
             broken("I8", f"a session is still there for {container.workflow_id}")
 
 
-def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand], shown: list[Event]) -> None:
+def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand], shown: Sequence[Event]) -> None:
     caused = Counter((event.causation_id, codec.type_of(event)) for event in shown if not event.attempt)
     for command in accepted:
         for (cause, kind), times in caused.items():
@@ -123,7 +124,7 @@ def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand],
         world.watch.broken("I6", f"{w.id} was rejected and completed")
 
 
-def _ended_with_cause(world: "World", w: Workflow, shown: list[Event]) -> None:
+def _ended_with_cause(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
     if w.status != "completed" and not w.reason:
         world.watch.broken("I10", f"{w.id} is {w.status} without a cause")
     for event in shown:
@@ -131,7 +132,7 @@ def _ended_with_cause(world: "World", w: Workflow, shown: list[Event]) -> None:
             world.watch.broken("I10", f"{w.id} lost an attempt without a cause")
 
 
-def _decided_once(world: "World", w: Workflow, shown: list[Event]) -> None:
+def _decided_once(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
     blocks = [event.id for event in shown if isinstance(event, e.WorkflowBlocked)]
     since_retry: list[str] = []
     for event in shown:
@@ -160,7 +161,7 @@ def _delivered_once(world: "World", w: Workflow) -> None:
         world.watch.broken("I5", f"the pull request of {w.id} is not there")
 
 
-def _nothing_left_of_a_cancelled_one(world: "World", w: Workflow, shown: list[Event]) -> None:
+def _nothing_left_of_a_cancelled_one(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
     """What was recorded before it was cancelled may stay; nothing else."""
     if w.status != "cancelled":
         return

@@ -52,7 +52,7 @@ class Client:
                 group.create_task(mood())
 
     def _moods(self) -> list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]]:
-        return [(0.2, self._cancel_some_time), (0.15, self._pause_some_time), (0.15, self._say_something)]
+        return [(0.3, self._cancel_some_time), (0.15, self._pause_some_time), (0.15, self._say_something)]
 
     async def _start(self) -> bool:
         world, rng = self._world, self._random

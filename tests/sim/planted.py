@@ -83,21 +83,6 @@ def events_are_acknowledged_before_they_are_kept() -> Plan:
     return {"amelia.consumer:Consumer._verdicts": hasty}
 
 
-@bug("I1|I2|I3|I5|I9")
-def facts_are_announced_before_their_checkpoint() -> Plan:
-    kept = was("tests.sim.carrying:Run._kept")
-
-    async def announcing_first(self: Any, state: Any, sheet: Any, said: Any) -> Any:
-        memory, record = self._memory, was("amelia.orchestrator.facts:record")
-        await self._announce(record(state, sheet, said, self._asked.highest_fact))
-        if self._world.strikes(0.3):
-            self._machine.kill()
-        self._memory = memory
-        return await kept(self, state, sheet, said)
-
-    return {"tests.sim.carrying:Run._kept": announcing_first}
-
-
 @bug("I6")
 def an_approval_is_not_compared_with_the_plan() -> Plan:
     named = was("amelia.domain.decisions:_named")
@@ -134,17 +119,6 @@ def leases_are_never_renewed() -> Plan:
         return False
 
     return {"amelia.domain.draft:Draft.effects": unrenewed, "amelia.adapters.memory.journal:MemoryJournal.renew": no}
-
-
-@bug("I9")
-def the_sweeper_does_not_wait_for_the_router() -> Plan:
-    async def dead(*_: Any) -> bool:
-        return False
-
-    return {
-        "amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, consumer: self._now,
-        "amelia_dispatcher.sweep:Sweeper._lives": dead,
-    }
 
 
 @bug("I1|I9")
@@ -211,17 +185,6 @@ def readers_begin_one_too_late() -> Plan:
         return follow(self, workflow_id, after + (after > 0), *more)
 
     return {"amelia_api.broadcaster:Broadcaster.follow": late}
-
-
-@bug("I3")
-def readers_join_behind_what_was_read() -> Plan:
-    join = was("amelia_api.broadcaster:Broadcaster._join")
-
-    def behind(self: Any, workflow_id: str, reached: int, reader: Any) -> int:
-        join(self, workflow_id, reached, reader)
-        return reached
-
-    return {"amelia_api.broadcaster:Broadcaster._join": behind}
 
 
 @bug("I3")

@@ -4,8 +4,8 @@ import pytest
 
 from .world import run
 
-SEEDS = range(200)
-TOGETHER = 20
+SEEDS = range(150)
+TOGETHER = 15
 ONCE_FAILED: tuple[int, ...] = ()
 """Seeds that found something once, with what they found."""
 

@@ -11,6 +11,7 @@ from amelia.adapters.memory.tables import Record
 from amelia.adapters.memory.transaction import Written
 from amelia.contract import codec
 from amelia.contract import events as e
+from amelia.contract.envelope import Event
 from amelia.contract.invocation import Invocation
 from amelia.domain.effects import Arrived
 from amelia.domain.workflow import Workflow
@@ -51,7 +52,6 @@ class Watch:
         self.violations: list[Violation] = []
         self.history: dict[str, list[str]] = {}
         self.cancelled_at: dict[str, float] = {}
-        self.overtaken = 0
         self.since: dict[str, float] = {}
         self._life: dict[str, tuple[int, datetime]] = {}
 
@@ -66,7 +66,6 @@ class Watch:
             if new is not None:
                 self._changed(old.workflow if old else None, new)
                 self._not_an_orphan(new)
-        self._caps()
 
     def _changed(self, old: Workflow | None, record: Record) -> None:
         w = record.workflow
@@ -92,10 +91,12 @@ class Watch:
             self.cancelled_at.setdefault(w.id, self._world.loop.time())
         self._said(w, old, said)
 
-    def _said(self, w: Workflow, old: Workflow | None, fresh: list[e.Event]) -> None:
+    def _said(self, w: Workflow, old: Workflow | None, fresh: Sequence[Event]) -> None:
         epoch, fact = (old.epoch, old.fact) if old else (0, 0)
         for event in fresh:
             self._world.trace("event", w.id, f"{codec.type_of(event)} {event.attempt}/{event.fact}/{event.ordinal}")
+            if isinstance(event, e.WorkflowAdmitted):
+                self._caps()
             if isinstance(event, e.AttemptOpened):
                 epoch = event.attempt
                 self._life[w.id] = (epoch, self._world.clock.now())
@@ -151,28 +152,27 @@ class Watch:
             )
 
     def _caps(self) -> None:
-        """Places are taken in the transaction that admits, so no limit is passed at any instant."""
+        """Places are taken in the transaction that admits, so nobody is admitted beyond a limit."""
         limits = limits_of(self._world.settings)
         holding = [x.workflow for x in self._world.database.tables.workflows.values() if x.holds_place]
         users = Counter(w.owner for w in holding)
         repositories = Counter(w.repository for w in holding)
         for most, counted in ((limits.user, users), (limits.repository, repositories)):
-            if most and max(counted.values(), default=0) > most + self.overtaken:
+            if most and max(counted.values(), default=0) > most:
                 self.broken("caps", f"{counted} are in progress, and {most} may be")
-        if len(holding) > limits.fleet + self.overtaken:
+        if len(holding) > limits.fleet:
             self.broken("caps", f"{len(holding)} are in progress, and {limits.fleet} may be")
 
     def _not_an_orphan(self, record: Record) -> None:
         w = record.workflow
         if w.status in ENDED or record.lease_until or record.wake_at or record.queued_since:
             return
-        ordered = any(x.workflow_id == w.id and x.destination == "commands" for x in self._outbox())
+        ordered = any(
+            x.workflow_id == w.id and x.destination == "commands" for x in self._world.database.tables.outbox.values()
+        )
         waits = w.status in ("blocked", "paused") and w.reason
         if not ordered and not waits:
             self.broken("I9", f"{w.id} is {w.status} and {w.phase or 'idle'}, and nobody would ever look at it")
-
-    def _outbox(self) -> list["object"]:
-        return list(self._world.database.tables.outbox.values())
 
     def executed(self, workflow_id: str, plan: str) -> None:
         """A runtime begins to carry out a plan."""

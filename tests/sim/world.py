@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import cast
 
 from amelia.adapters.memory.clock import LoopClock
@@ -30,7 +30,7 @@ from .ledger import Ledger
 from .loop import BEGINNING, SimLoop, Stuck, simulate
 from .machine import Machine
 from .outside import ForgeClient, ObjectsClient, Remote, RemoteClient
-from .platform import Platform, RuntimesClient
+from .platform import Container, Platform, RuntimesClient
 from .queues import BusClient, QueueClient, SimQueue
 from .watch import Violation, Watch
 from .weather import Weather, clear_up, forecast
@@ -125,7 +125,7 @@ class World:
         await self._rest()
         check.final(self)
 
-    async def _wait(self, people: list["asyncio.Future[None]"], seconds: float) -> None:
+    async def _wait(self, people: Sequence["asyncio.Future[None]"], seconds: float) -> None:
         deadline = self.loop.time() + seconds
         while self.loop.time() < deadline and not all(person.done() for person in people):
             await asyncio.sleep(1)
@@ -191,12 +191,12 @@ class World:
             group.create_task(relay.run(stop))
             group.create_task(Sweeper(journal, attempts, gatekeeper, self.settings).run(stop))
 
-    def _storm(self) -> list["Awaitable[None]"]:
+    def _storm(self) -> list[Coroutine[None, None, None]]:
         weather, rng = self.weather, self.random
         blows: list[tuple[float, Callable[[], None]]] = [
             (weather.mean_kill, lambda: self._any_machine().kill()),
             (weather.mean_stop, lambda: self._any_machine().stop(rng.random() * 1.5 * self.settings.lease_seconds)),
-            (weather.mean_session_kill, lambda: [x.machine.kill() for x in self._any_session()].clear()),
+            (weather.mean_session_kill, self._kill_session),
             (weather.mean_session_stop, self._stop_session),
             (weather.mean_outage, lambda: self.database.fail(self.loop.time() + rng.random() * 15)),
             (weather.mean_queue_emptied, lambda: rng.choice((self.commands, self.events)).lose_everything()),
@@ -213,7 +213,7 @@ class World:
     def _any_machine(self) -> Machine:
         return self.machines[self.random.choice(sorted(self.machines))]
 
-    def _any_session(self) -> list["object"]:
+    def _any_session(self) -> list[Container]:
         running = self.platform.running()
         return [self.random.choice(running)] if running else []
 
@@ -223,11 +223,15 @@ class World:
         self.poison.add(body)
         self.random.choice((self.commands, self.events)).put(body, "poison")
 
+    def _kill_session(self) -> None:
+        for container in self._any_session():
+            container.machine.kill()
+
     def _stop_session(self) -> None:
         for container in self._any_session():
             container.machine.stop(self.random.random() * 2 * self.settings.lease_seconds)
 
-    def _calm(self, storm: list["asyncio.Future[None]"]) -> None:
+    def _calm(self, storm: Sequence["asyncio.Future[None]"]) -> None:
         self.trace("calm")
         self.calm_since = self.loop.time()
         for blowing in storm:
