@@ -128,8 +128,8 @@ async def open_journal(database_url: str) -> AsyncIterator[Opener]:
 
     opened: list[PostgresJournal] = []
 
-    async def open_one(*, lease_seconds: float = 20, size: int = 4) -> PostgresJournal:
-        opened.append(await PostgresJournal.open(database_url, lease_seconds=lease_seconds, size=size))
+    async def open_one(*, lease_seconds: float = 20, size: int = 4, **options: Any) -> PostgresJournal:
+        opened.append(await PostgresJournal.open(database_url, lease_seconds=lease_seconds, size=size, **options))
         return opened[-1]
 
     yield open_one

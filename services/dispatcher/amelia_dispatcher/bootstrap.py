@@ -13,6 +13,7 @@ from amelia.adapters.github.connection import Access, open_github
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.consumer import Consumer
 from amelia.lifecycle import until_available
+from amelia.policy_file import PolicyFile
 from amelia.settings import Settings, read_secret
 
 from .admission import Gatekeeper
@@ -32,9 +33,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         s3 = await stack.enter_async_context(open_client("s3", settings))
         events = await stack.enter_async_context(open_client("events", settings))
         agentcore = await stack.enter_async_context(open_client("bedrock-agentcore", settings))
+        policy = PolicyFile(settings.approval_policy_file)
         journal = await until_available(
             "the journal",
-            lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds),
+            lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds, policy=policy),
         )
         stack.push_async_callback(journal.close)
         queue = SqsQueue(

@@ -9,6 +9,7 @@ from amelia.adapters.aws.session import open_client
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.consumer import Consumer
 from amelia.lifecycle import until_available
+from amelia.policy_file import PolicyFile
 from amelia.settings import Settings
 
 from .route import Router
@@ -18,9 +19,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(open_client("sqs", settings))
         secrets = await stack.enter_async_context(open_client("secretsmanager", settings))
+        policy = PolicyFile(settings.approval_policy_file)
         journal = await until_available(
             "the journal",
-            lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds),
+            lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds, policy=policy),
         )
         stack.push_async_callback(journal.close)
         queue = SqsQueue(

@@ -1,7 +1,7 @@
 """The journal in memory: the same changes as the PostgreSQL journal makes, with the same answers, for one process."""
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -10,6 +10,7 @@ from ...contract.workflow import Budget
 from ...domain.changes import appending, closing_gap, executing, expiring, recording, renewing, waking
 from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change
+from ...domain.policy import OPEN, Policy
 from ...domain.effects import Reading as Finding
 from ...errors import Refused
 from ...ports.journal import (
@@ -61,9 +62,16 @@ class MemoryDatabase:
 class MemoryJournal:
     """See ``ports.journal.Journal``. ``lease_seconds`` is what an open attempt gets with each sign of life."""
 
-    def __init__(self, database: MemoryDatabase | None = None, *, lease_seconds: float = 20) -> None:
+    def __init__(
+        self,
+        database: MemoryDatabase | None = None,
+        *,
+        lease_seconds: float = 20,
+        policy: Callable[[], Policy] = lambda: OPEN,
+    ) -> None:
         self._database = database or MemoryDatabase()
         self._lease_seconds = lease_seconds
+        self._policy = policy
 
     async def execute(self, command: AnyCommand, fingerprint: str = "") -> Executed:
         changed = self._change(executing(command, fingerprint))
@@ -75,7 +83,7 @@ class MemoryJournal:
         by_workflow: dict[str, list[Arrived]] = {}
         for one in arrived:
             by_workflow.setdefault(one.event.workflow_id, []).append(one)
-        changed = self._apply([appending(w, ones) for w, ones in by_workflow.items()])
+        changed = self._apply([appending(w, ones, self._policy()) for w, ones in by_workflow.items()])
         errors = dict(zip(by_workflow, (one.error for one in changed), strict=True))
         return [errors[one.event.workflow_id] for one in arrived]
 
@@ -153,7 +161,7 @@ class MemoryJournal:
         )
 
     async def close_gap(self, workflow_id: str) -> Row | None:
-        return self._change(closing_gap(workflow_id)).row
+        return self._change(closing_gap(workflow_id, self._policy())).row
 
     async def expire(self, workflow_ids: Sequence[str], max_attempts: int, progress_seconds: float = 0) -> list[Row]:
         changed = self._apply([expiring(workflow_id, max_attempts, progress_seconds) for workflow_id in workflow_ids])

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -13,6 +13,7 @@ from ...contract.commands import AnyCommand
 from ...domain.changes import appending, closing_gap, executing, expiring, recording, renewing, waking
 from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change, Reading
+from ...domain.policy import OPEN, Policy
 from ...errors import AmeliaError, Malformed, Refused, Unavailable
 from ...failpoints import reach
 from ...ports.journal import (
@@ -74,20 +75,26 @@ was altered under a prepared statement."""
 
 
 class PostgresJournal:
-    """See ``ports.journal.Journal``. ``lease_seconds`` is what an open attempt gets with each sign of life."""
+    """See ``ports.journal.Journal``. ``lease_seconds`` is what an open attempt gets with each sign of life; ``policy``
+    gives the rules for plans that wait at this moment."""
 
-    def __init__(self, engine: PostgresEngine, locks: Pool, *, lease_seconds: float) -> None:
+    def __init__(
+        self, engine: PostgresEngine, locks: Pool, *, lease_seconds: float, policy: Callable[[], Policy] = lambda: OPEN
+    ) -> None:
         self._engine = engine
         self._pool = pool_of(engine)
         self._lease_seconds = lease_seconds
+        self._policy = policy
         self._group = GroupCommit(self._apply)
         self._locks = locks
 
     @classmethod
-    async def open(cls, database_url: str, *, lease_seconds: float, size: int = 8) -> "PostgresJournal":
+    async def open(
+        cls, database_url: str, *, lease_seconds: float, size: int = 8, policy: Callable[[], Policy] = lambda: OPEN
+    ) -> "PostgresJournal":
         """Raises ``Unavailable`` while the database is away."""
         engine = await connect(database_url, size)
-        return cls(engine, await lock_pool(database_url), lease_seconds=lease_seconds)
+        return cls(engine, await lock_pool(database_url), lease_seconds=lease_seconds, policy=policy)
 
     async def close(self) -> None:
         """Soon, also when the database is away: what is under way then has an unknown outcome either way."""
@@ -122,7 +129,8 @@ class PostgresJournal:
         by_workflow: dict[str, list[Arrived]] = {}
         for one in arrived:
             by_workflow.setdefault(one.event.workflow_id, []).append(one)
-        changed = await self._apply([appending(w, ones) for w, ones in by_workflow.items()])
+        rules = self._policy()
+        changed = await self._apply([appending(w, ones, rules) for w, ones in by_workflow.items()])
         errors = dict(zip(by_workflow, (one.error for one in changed), strict=True))
         for workflow_id, error in errors.items():
             if error is not None and not isinstance(error, AmeliaError) and len(by_workflow[workflow_id]) > 1:
@@ -133,7 +141,7 @@ class PostgresJournal:
         return (await self._change(recording(workflow_id, reading, tuple(settles)))).row
 
     async def close_gap(self, workflow_id: str) -> Row | None:
-        return (await self._change(closing_gap(workflow_id))).row
+        return (await self._change(closing_gap(workflow_id, self._policy()))).row
 
     async def expire(self, workflow_ids: Sequence[str], max_attempts: int, progress_seconds: float = 0) -> list[Row]:
         changed = await self._apply([expiring(id_, max_attempts, progress_seconds) for id_ in workflow_ids])
