@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from amelia.contract import events as e
@@ -44,26 +44,27 @@ class Deliveries:
         self._patience_seconds = patience_seconds
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def deliver(self, workflow_id: str, command_id: str) -> None:
+    async def deliver(self, workflow_id: str, command_id: str) -> bool:
         """Idempotent: a repeat looks at the remote and adopts what is there; one beside another is left to it.
 
-        Whoever holds the lock of a delivery decides whether there is one: a cancel takes it first. Raises
+        Whoever holds the lock of a delivery decides whether there is one: a cancel takes it first. False when that is
+        not this one; else the command is the caller's to settle, once nothing of the workflow runs. Raises
         ``Unavailable``.
         """
         async with self._turns, self._journal.exclusively(f"delivery/{workflow_id}", wait=False) as mine:
             if not mine:
-                return
+                return False
             row = await self._journal.get(workflow_id)
             if row is None or not _to_deliver(row.workflow) or row.workflow.handed_in is None:
-                await self._journal.settle([command_id])
-                return
+                return True
             try:
-                await self._deliver(row.workflow, row.workflow.handed_in, command_id)
+                await self._deliver(row.workflow, row.workflow.handed_in)
             except (Refused, Malformed) as error:
-                await self._record(workflow_id, _refused(row.workflow, command_id, str(error), final=True), command_id)
+                await self._record(workflow_id, _refused(row.workflow, command_id, str(error), final=True))
             except Unavailable as error:
                 await self._wait(row.workflow, command_id, str(error))
                 raise
+            return True
 
     async def take_back(self, w: Workflow) -> None:
         """What a delivery may have pushed before it died, of a workflow that was cancelled then. Raises
@@ -79,7 +80,7 @@ class Deliveries:
             except Refused as error:
                 log.error("%s was cancelled, and its branch %s may be there: %s", w.id, w.branch, error)
 
-    async def _deliver(self, w: Workflow, work: HandedIn, command_id: str) -> None:
+    async def _deliver(self, w: Workflow, work: HandedIn) -> None:
         if w.decision is None or w.decision.kind != "approved" or w.decision.plan_sha256 != work.plan_sha256:
             raise Refused(f"the work of {w.id} is not of the plan that was approved; retry the workflow to plan again")
         if not w.delivering_since and not await self._record(w.id, _started(w, work)):
@@ -98,13 +99,13 @@ class Deliveries:
         reach("pushed")
         log.info("%s: %s is at %s", w.id, w.branch, work.commit)
         proposes = self._forge.serves(w.repository)
-        if not await self._record(w.id, _pushed(w, work, proposes=proposes), "" if proposes else command_id):
+        if not await self._record(w.id, _pushed(w, work, proposes=proposes)):
             await self._withdraw(w, work)
             return
         if proposes:
             opened = await propose(self._journal, self._objects, self._forge, w)
             reach("pull_request_opened")
-            if not await self._record(w.id, opened, command_id):
+            if not await self._record(w.id, opened):
                 await self._withdraw(w, work)
 
     async def _withdraw(self, w: Workflow, work: HandedIn) -> None:
@@ -129,21 +130,19 @@ class Deliveries:
 
         await self._journal.record(w.id, reading)
 
-    async def _record(self, workflow_id: str, event: Event, command_id: str = "") -> bool:
+    async def _record(self, workflow_id: str, event: Event) -> bool:
         """Only while the workflow still is to be delivered; whether it was."""
-        return await _recorded(self._journal, workflow_id, _to_deliver, event, [command_id] if command_id else [])
+        return await _recorded(self._journal, workflow_id, _to_deliver, event)
 
 
-async def _recorded(
-    journal: Journal, workflow_id: str, still: Callable[[Workflow], bool], event: Event, settles: Sequence[str]
-) -> bool:
+async def _recorded(journal: Journal, workflow_id: str, still: Callable[[Workflow], bool], event: Event) -> bool:
     recorded = [False]
 
     def reading(w: Workflow, _: str) -> tuple[Event, ...]:
         recorded[0] = still(w)
         return (event,) if recorded[0] and not _is_told(w, event) else ()
 
-    await journal.record(workflow_id, reading, settles=settles)
+    await journal.record(workflow_id, reading)
     return recorded[0]
 
 

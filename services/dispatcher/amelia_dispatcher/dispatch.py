@@ -100,8 +100,9 @@ class Dispatcher:
         elif w.status in ("pending", "approved"):
             await self._wait_or_go_on(w, command.id)
         elif w.status == "in_progress" and w.phase == "delivering":
-            await self._deliveries.deliver(w.id, command.id)
-            await self._end(w.id)
+            if await self._deliveries.deliver(w.id, command.id):
+                await self._end(w.id)
+                await self._journal.settle([command.id])
         elif w.open:
             await self._attempts.tell(w.id, command.id)
         else:
