@@ -10,8 +10,8 @@ from ...contract.workflow import Budget
 from ...domain.changes import appending, closing_gap, executing, expiring, recording, renewing, waking
 from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change
-from ...domain.policy import OPEN, Policy
 from ...domain.effects import Reading as Finding
+from ...domain.policy import OPEN, Policy
 from ...errors import Refused
 from ...ports.journal import (
     AsyncContext,
