@@ -44,7 +44,7 @@ class MemoryQueue:
         self.dead: list[tuple[Message, str]] = []
         self.fails: dict[str, AmeliaError] = {}
         self.loses = False
-        self.receives = 0
+        self.receives = self.holds = 0
         self._seen: set[str] = set()
         self._arrived = asyncio.Event()
         self._numbers = count(1)
@@ -84,6 +84,9 @@ class MemoryQueue:
         self._raise("release")
         self.ready += [self.out.pop(message.receipt) for message in messages]
         self._arrived.set()
+
+    async def hold(self, messages: Sequence[Message]) -> None:
+        self.holds += 1
 
     async def send(self, sendings: Sequence[Sending]) -> None:
         self._raise("send")

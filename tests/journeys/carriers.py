@@ -85,6 +85,13 @@ class FaultyQueue:
             self._forget(message)
             self._later(after_seconds, message)
 
+    async def hold(self, messages: Sequence[Message]) -> None:
+        loop = asyncio.get_running_loop()
+        for message in messages:
+            if message.receipt in self._out:
+                self._out.pop(message.receipt).cancel()
+                self._out[message.receipt] = loop.call_later(self._visibility, self._back, message)
+
     async def send(self, sendings: Sequence[Sending]) -> None:
         for sending in sendings:
             self.carry(sending.body, sending.group)

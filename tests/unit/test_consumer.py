@@ -1,6 +1,7 @@
 """The receive loop over a queue in memory."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +19,9 @@ from ..samples import eventually
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "_QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(consumer, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(consumer, "_TELL_SECONDS", 0.05)
+    monkeypatch.setattr(consumer, "_HOLD_SECONDS", 0.05)
 
 
 @asynccontextmanager
@@ -96,7 +99,7 @@ async def test_a_poison_goes_alone_to_the_dead_letters_after_its_receives() -> N
         await until(lambda: queue.dead, "the poison is dead")
     [(message, reason)] = queue.dead
     assert (message.body, message.receives, reason) == ("poison", 3, "KeyError: 'a bug'")
-    assert sorted(message.body for message in queue.done) == ["a", "b"]
+    assert sorted({message.body for message in queue.done}) == ["a", "b", "poison"]
 
 
 @pytest.mark.parametrize("error", [Malformed("no JSON"), Refused("not ours")])
@@ -122,8 +125,9 @@ async def test_a_settlement_that_fails_is_not_fatal(operation: str) -> None:
         await until(lambda: len(queue.out) == 2, "they were received")
         await asyncio.sleep(0.05)
         queue.fails.clear()
-        queue.return_all()
-        await until(lambda: len(queue.done) == 2, "they came again and were settled")
+        if operation != "dead_letter":
+            queue.return_all()
+        await until(lambda: len(queue.done) == 2, "they came again, or were kept, and were settled")
 
 
 async def test_dead_letters_that_cannot_be_written_keep_nobody_from_being_acknowledged() -> None:
@@ -135,7 +139,101 @@ async def test_dead_letters_that_cannot_be_written_keep_nobody_from_being_acknow
     queue.put("dead", "good")
     async with consuming(queue, handle):
         await until(lambda: [m.body for m in queue.done] == ["good"], "the good one is acknowledged")
-    assert [m.body for m in queue.out.values()] == ["dead"]
+        assert [m.body for m in queue.out.values()] == ["dead"]
+    assert [m.body for m in queue.ready] == ["dead"], "told to stop, it gives back what nobody keeps"
+
+
+async def test_what_is_given_up_is_acknowledged_only_when_it_is_kept() -> None:
+    kept: list[tuple[str, str]] = []
+    fails: list[Exception] = [Unavailable("the database is away"), Unavailable("and still is")]
+
+    async def bury(message: Message, reason: str) -> None:
+        if fails:
+            raise fails.pop()
+        assert queue.done == []
+        kept.append((message.body, reason))
+
+    async def handle(messages: Sequence[Message]) -> Sequence[Verdict]:
+        return [Verdict("dead", "no JSON")] * len(messages)
+
+    queue, stop = MemoryQueue(), asyncio.Event()
+    queue.put("poison")
+    task = asyncio.create_task(Consumer(queue, handle, in_flight=1, max_receives=3, bury=bury).run(stop))
+    await until(lambda: queue.done, "it is acknowledged")
+    stop.set()
+    await task
+    assert kept == [("poison", "no JSON")]
+    assert queue.dead == []
+
+
+async def test_what_cannot_even_be_buried_stays_in_the_queue_and_blocks_nobody() -> None:
+    async def bury(message: Message, reason: str) -> None:
+        raise ValueError("a bug")
+
+    async def handle(messages: Sequence[Message]) -> Sequence[Verdict]:
+        return [Verdict("dead", "why") if m.body == "dead" else DONE for m in messages]
+
+    queue, stop = MemoryQueue(), asyncio.Event()
+    queue.put("dead", "good")
+    task = asyncio.create_task(Consumer(queue, handle, in_flight=1, max_receives=3, bury=bury).run(stop))
+    await until(lambda: queue.receives > 2, "it came again")
+    stop.set()
+    await task
+    assert {m.body for m in queue.done} == {"good"}
+
+
+async def test_what_is_held_while_the_world_is_away_is_kept_from_coming_again() -> None:
+    queue, handling = MemoryQueue(), Handling()
+    handling.fails["a"] = Unavailable("away")
+    queue.put("a")
+    async with consuming(queue, handling):
+        await until(lambda: queue.holds >= 3, "it is held")
+        assert queue.receives == 1
+        handling.fails.clear()
+        await until(lambda: queue.done, "it was handled in the end")
+    assert queue.done[0].receives == 1
+
+
+async def test_a_queue_that_does_not_answer_is_not_drained() -> None:
+    class BlackHole(MemoryQueue):
+        async def receive(self, *, most: int, wait_seconds: int) -> list[Message]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    said: list[float] = []
+    async with consuming(BlackHole(), Handling(), in_flight=2, drained=partial(told, said)):
+        await asyncio.sleep(0.4)
+    assert said == []
+
+
+class Stamped(MemoryQueue):
+    """Full batches for ever, whose oldest message was sent ``age`` seconds ago by its clock, which is ``skew`` off."""
+
+    def __init__(self, age: float, skew: float = 0) -> None:
+        super().__init__()
+        self.age, self.skew = age, skew
+
+    async def receive(self, *, most: int, wait_seconds: int) -> list[Message]:
+        await asyncio.sleep(0.01)
+        sent = time.time() + self.skew - self.age
+        return [Message(id=str(n), body="x", receipt=str(n), sent_at=sent + n / 1000) for n in range(most)]
+
+
+@pytest.mark.parametrize("age", [0.5, 60])
+async def test_a_backlog_is_as_old_as_what_comes_from_it(age: float) -> None:
+    said: list[float] = []
+    async with consuming(Stamped(age), Handling(), in_flight=2, drained=partial(told, said)):
+        await until(lambda: len(said) > 2, "it was said")
+    assert all(age <= ago < age + 20 for ago in said)
+
+
+async def test_a_backlog_that_grows_is_noticed_although_this_host_s_clock_is_behind() -> None:
+    said: list[float] = []
+    queue = Stamped(0, skew=3600)
+    async with consuming(queue, Handling(), in_flight=1, drained=partial(told, said)):
+        await until(lambda: said, "it was said")
+        queue.age = 500
+        await until(lambda: said[-1] > 400, "the backlog is noticed")
 
 
 async def test_a_queue_that_is_away_is_asked_again() -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from amelia.contract import codec
 from amelia.errors import Malformed, Refused, Unavailable
 from amelia.failpoints import reach
-from amelia.ports.journal import Journal, Outgoing
+from amelia.ports.journal import Destination, Journal, Outgoing
 from amelia.ports.queues import Announcement, Bus, Queue, Sending
 
 log = logging.getLogger(__name__)
@@ -15,66 +16,95 @@ log = logging.getLogger(__name__)
 _BATCH = 100
 _LOOK_SECONDS = 1.0
 """How often it looks without having been woken: rows fall due by themselves, and notifications may be lost."""
+_LONGEST_PAUSE_SECONDS = 5.0
+
+Send = Callable[[Sequence[Outgoing]], Awaitable[None]]
 
 
 class Relay:
-    def __init__(self, journal: Journal, commands: Queue, bus: Bus, *, resend_seconds: float) -> None:
+    """One loop for each destination, so that one that is away or slow keeps nothing from the others. ``again`` are the
+    queues to which dead letters can be sent once more, besides the one of commands."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        commands: Queue,
+        bus: Bus,
+        *,
+        resend_seconds: float,
+        again: Mapping[Destination, Queue] | None = None,
+    ) -> None:
         self._journal = journal
-        self._commands = commands
         self._bus = bus
         self._resend_seconds = resend_seconds
+        self._queues: dict[Destination, Queue] = {"commands": commands, **(again or {})}
+        self._woken: dict[str, asyncio.Event] = {one: asyncio.Event() for one in (*self._queues, "bus")}
 
     async def run(self, stop: asyncio.Event) -> None:
-        woken = asyncio.Event()
-        listening = asyncio.create_task(self._listen(woken))
-        try:
-            while not stop.is_set():
-                woken.clear()
-                if not await self._pass():
-                    await _first(woken, stop, _LOOK_SECONDS)
-        finally:
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(self._listen())
+            loops = [group.create_task(self._loop(one, stop)) for one in (*self._queues, "bus")]
+            await asyncio.wait(loops)
             listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
 
-    async def _listen(self, woken: asyncio.Event) -> None:
-        async for _ in self._journal.outbox_wakes():
-            woken.set()
+    async def _listen(self) -> None:
+        async for named in self._journal.outbox_wakes():
+            for destination, woken in self._woken.items():
+                if destination in named or "" in named or not named:
+                    woken.set()
+
+    async def _loop(self, destination: Destination, stop: asyncio.Event) -> None:
+        """A dependency that is away is asked ever more seldom, and is not overwhelmed when it is back."""
+        pause, woken = 0.1, self._woken[destination]
+        while not stop.is_set():
+            woken.clear()
+            try:
+                more = await self._pass_one(destination, pause)
+                pause = 0.1
+            except Unavailable as error:
+                log.warning("what is for %s goes later: %s", destination, error)
+                await _first((stop,), pause * random.uniform(0.75, 1.25))  # noqa: S311 - jitter
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                continue
+            if not more:
+                await _first((woken, stop), _LOOK_SECONDS)
 
     async def _pass(self) -> bool:
-        """Sends one batch of what is due; True when there may be more."""
-        try:
-            due = await self._journal.due(_BATCH, self._resend_seconds)
-        except Unavailable as error:
-            log.warning("the outbox cannot be read: %s", error)
-            return False
-        commands = [row for row in due if row.destination == "commands"]
-        events = [row for row in due if row.destination == "bus"]
-        await asyncio.gather(self._send(commands), self._publish(events))
-        return len(due) == _BATCH
+        """One pass for every destination; True when there may be more."""
+        more = False
+        for destination in (*self._queues, "bus"):
+            try:
+                more = await self._pass_one(destination, 0.1) or more
+            except Unavailable as error:
+                log.warning("what is for %s goes later: %s", destination, error)
+        return more
 
-    async def _send(self, rows: Sequence[Outgoing]) -> None:
-        """A new deduplication id with each publish: SQS FIFO drops a repeated one for five minutes, silently."""
-        if not rows:
-            return
-        sendings = [
-            Sending(body=row.body, group=row.workflow_id, deduplication=f"{row.id}-{row.publishes}") for row in rows
-        ]
+    async def _pass_one(self, destination: Destination, pause: float) -> bool:
+        """Sends one batch of what is due; True when there may be more. What could not be sent is due again after
+        ``pause``. Raises ``Unavailable``."""
+        due = await self._journal.due(_BATCH, self._resend_seconds, destination)
+        if not due:
+            return False
         try:
-            await self._commands.send(sendings)
-            reach("relayed")
-        except Unavailable as error:
-            log.warning("%d commands are sent again later: %s", len(rows), error)
+            await (self._publish(due) if destination == "bus" else self._send(self._queues[destination], due))
+        except Unavailable:
+            await self._journal.unsent([row.id for row in due], pause)
+            raise
+        return len(due) >= _BATCH
+
+    async def _send(self, queue: Queue, rows: Sequence[Outgoing]) -> None:
+        """A new deduplication id with each publish: SQS FIFO drops a repeated one for five minutes, silently."""
+        await queue.send([_sending(row) for row in rows])
+        reach("relayed")
+        if once := [row.id for row in rows if row.once]:
+            await self._journal.settle(once)
 
     async def _publish(self, rows: Sequence[Outgoing]) -> None:
         """What the bus will never take is said in the log and let go: the journal still has it."""
-        if not rows:
-            return
         try:
             await self._bus.publish([_announcement(row) for row in rows])
             reach("relayed")
             await self._journal.settle([row.id for row in rows])
-        except Unavailable as error:
-            log.warning("%d events are published again later: %s", len(rows), error)
         except (Refused, Malformed) as error:
             if len(rows) > 1:
                 for row in rows:
@@ -84,12 +114,16 @@ class Relay:
             await self._journal.settle([rows[0].id])
 
 
+def _sending(row: Outgoing) -> Sending:
+    return Sending(body=row.body, group=row.workflow_id or row.id, deduplication=f"{row.id}-{row.publishes}")
+
+
 def _announcement(row: Outgoing) -> Announcement:
     return Announcement(type=codec.type_of(codec.decode_event(row.body)), body=row.body.encode())
 
 
-async def _first(woken: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(woken.wait()), asyncio.ensure_future(stop.wait())]
+async def _first(events: Sequence[asyncio.Event], seconds: float) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()

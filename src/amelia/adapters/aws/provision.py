@@ -28,12 +28,16 @@ Client = Any
 
 
 class Provisioned(msgspec.Struct, frozen=True, kw_only=True):
-    """Urls of the queues; ``master_secret`` is the JSON text the secret holds now."""
+    """Urls of the queues; CI's is no FIFO queue, because what is put there is named by the command's own id. What the
+    rule cannot bring to the events queue goes to its dead-letter queue, as what is received there too often does.
+    ``master_secret`` is the JSON text the secret holds now."""
 
     commands_queue_url: str
     commands_dead_queue_url: str
     events_queue_url: str
     events_dead_queue_url: str
+    ci_queue_url: str
+    ci_dead_queue_url: str
     master_secret: str
 
 
@@ -68,24 +72,34 @@ async def _provision(settings: Settings, clients: Mapping[str, Client], secret: 
         commands_dead_queue_url=queues[1],
         events_queue_url=queues[2],
         events_dead_queue_url=queues[3],
+        ci_queue_url=queues[4],
+        ci_dead_queue_url=queues[5],
         master_secret=kept,
     )
 
 
-async def _queues_and_rule(settings: Settings, sqs: Client, events: Client) -> tuple[str, str, str, str]:
-    (commands_dead, commands_dead_arn), (events_dead, events_dead_arn), _ = await asyncio.gather(
+async def _queues_and_rule(settings: Settings, sqs: Client, events: Client) -> tuple[str, str, str, str, str, str]:
+    (
+        (commands_dead, commands_dead_arn),
+        (events_dead, events_dead_arn),
+        (ci_dead, ci_dead_arn),
+        _,
+    ) = await asyncio.gather(
         _queue(sqs, settings.commands_dead_queue, {}),
         _queue(sqs, settings.events_dead_queue, {}),
+        _queue(sqs, settings.ci_dead_queue, {}),
         _bus(events, settings.event_bus),
     )
     work = {"VisibilityTimeout": str(settings.visibility_seconds)}
-    (commands, _), (incoming, incoming_arn) = await asyncio.gather(
+    (commands, _), (incoming, incoming_arn), (ci, _) = await asyncio.gather(
         _queue(sqs, settings.commands_queue, work | _redrive(settings, commands_dead_arn)),
         _queue(sqs, settings.events_queue, work | _redrive(settings, events_dead_arn)),
+        _queue(sqs, settings.ci_queue, work | _redrive(settings, ci_dead_arn)),
     )
-    rule_arn = await _rule(settings, events, incoming_arn)
-    await sqs.set_queue_attributes(QueueUrl=incoming, Attributes={"Policy": _policy(incoming_arn, rule_arn)})
-    return commands, commands_dead, incoming, events_dead
+    rule_arn = await _rule(settings, events, incoming_arn, events_dead_arn)
+    for url, arn in ((incoming, incoming_arn), (events_dead, events_dead_arn)):
+        await sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _policy(arn, rule_arn)})
+    return commands, commands_dead, incoming, events_dead, ci, ci_dead
 
 
 def _redrive(settings: Settings, dead_arn: str) -> dict[str, str]:
@@ -121,11 +135,13 @@ async def _bus(events: Client, name: str) -> None:
             raise
 
 
-async def _rule(settings: Settings, events: Client, queue_arn: str) -> str:
+async def _rule(settings: Settings, events: Client, queue_arn: str, dead_arn: str) -> str:
     pattern = json.dumps({"source": [settings.event_source]})
     answer = await events.put_rule(Name=_RULE, EventBusName=settings.event_bus, EventPattern=pattern, State="ENABLED")
     done = await events.put_targets(
-        Rule=_RULE, EventBusName=settings.event_bus, Targets=[{"Id": _TARGET, "Arn": queue_arn}]
+        Rule=_RULE,
+        EventBusName=settings.event_bus,
+        Targets=[{"Id": _TARGET, "Arn": queue_arn, "DeadLetterConfig": {"Arn": dead_arn}}],
     )
     if done["FailedEntryCount"]:
         raise Unavailable(f"rule {_RULE} could not be given its queue: {done['FailedEntries']}")

@@ -28,7 +28,8 @@ class SqsQueue:
             MaxNumberOfMessages=most,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=self._visibility_seconds,
-            MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId", "SenderId"],
+            MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId", "SenderId", "SentTimestamp"],
+            MessageAttributeNames=["All"],
         )
         return [_message(found) for found in answer.get("Messages", ())]
 
@@ -42,6 +43,9 @@ class SqsQueue:
             for i, m in enumerate(messages)
         ]
         await self._batches("change_message_visibility_batch", entries)
+
+    async def hold(self, messages: Sequence[Message]) -> None:
+        await self.release(messages, self._visibility_seconds)
 
     async def send(self, sendings: Sequence[Sending]) -> None:
         """Every batch is tried, also when one before it failed."""
@@ -118,4 +122,8 @@ def _message(found: dict[str, Any]) -> Message:
         receives=int(attributes.get("ApproximateReceiveCount", 1)),
         group=attributes.get("MessageGroupId", ""),
         sender=attributes.get("SenderId", ""),
+        sent_at=int(attributes.get("SentTimestamp", 0)) / 1000,
+        attributes={
+            name: str(value.get("StringValue", "")) for name, value in found.get("MessageAttributes", {}).items()
+        },
     )
