@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -106,6 +107,8 @@ def determined(seed: str) -> Iterator[None]:
     """Randomness of the operating system and the time of day, as our modules see them, come from the seed."""
     source, urandom = random.Random(f"{seed}/urandom"), os.urandom
     ours = [m for name, m in sys.modules.items() if name.startswith("amelia") and getattr(m, "datetime", 0) is datetime]
+    drawn = random.getstate()
+    random.seed(seed)
     os.urandom = source.randbytes
     for module in ours:
         module.datetime = SimDatetime  # type: ignore[attr-defined]
@@ -113,6 +116,7 @@ def determined(seed: str) -> Iterator[None]:
         yield
     finally:
         os.urandom = urandom
+        random.setstate(drawn)
         for module in ours:
             module.datetime = datetime  # type: ignore[attr-defined]
 
@@ -120,7 +124,8 @@ def determined(seed: str) -> Iterator[None]:
 def simulate(seed: str, main: Callable[[SimLoop], Coroutine[Any, Any, T]], most_steps: int = 150_000) -> T:
     """Runs ``main`` to its end and ends every task that it left behind."""
     loop = SimLoop(seed, most_steps)
-    with determined(seed):
+    with determined(seed), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         try:
             return loop.run_until_complete(main(loop))
         finally:

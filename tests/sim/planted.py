@@ -167,17 +167,6 @@ def a_cancel_does_not_fence() -> Plan:
 
 
 @bug("I3")
-def gaps_are_never_closed() -> Plan:
-    async def nothing(self: Any, workflow_id: str) -> None:
-        return None
-
-    return {
-        "amelia.adapters.memory.journal:MemoryJournal.close_gap": nothing,
-        "amelia.domain.draft:Draft.close_gaps": lambda self, **_: None,
-    }
-
-
-@bug("I3")
 def readers_begin_one_too_late() -> Plan:
     follow = was("amelia_api.broadcaster:Broadcaster.follow")
 

@@ -5,6 +5,9 @@ import pytest
 from .planted import BUGS
 from .world import run
 
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+"""A machine that is killed leaves some that had not begun."""
+
 MOST_SEEDS = 100
 
 
