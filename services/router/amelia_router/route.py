@@ -10,7 +10,7 @@ from amelia.consumer import DONE, Verdict
 from amelia.contract import codec, signature
 from amelia.contract.events import ControlFact
 from amelia.domain.effects import Arrived
-from amelia.errors import Malformed
+from amelia.errors import Malformed, Unavailable
 from amelia.failpoints import reach
 from amelia.ports.journal import Journal
 from amelia.ports.queues import Keys, Message
@@ -18,29 +18,37 @@ from amelia.ports.queues import Keys, Message
 log = logging.getLogger(__name__)
 
 _NOT_A_RUNTIMES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ControlFact)) | {
-    *("workflow_admitted", "workflow_revised", "workflow_paused", "workflow_resumed", "workflow_retried"),
-    *("approval_vote", "approval_reminder", "approval_deadline_passed", "budget_changed", "pull_request_opened"),
     *("event", "caught_up", "ping", "unknown_event"),
 }
-"""The control plane's own, those it will have, and what a stream says besides events."""
+"""The control plane's own, and what a stream says besides events."""
+_SIGNED_TOO_EARLY = 10
+"""Receives after which an event whose key is still not known here is given up. A key may be some seconds older here
+than where it was made; one that was looked for in vain is not waited for."""
 _encode = msgspec.json.Encoder().encode
 
 
 class Router:
-    def __init__(self, journal: Journal, keys: Keys) -> None:
+    """``instance`` tells this process's reading of the queue from that of others."""
+
+    def __init__(self, journal: Journal, keys: Keys, *, instance: str = "") -> None:
         self._journal = journal
         self._keys = keys
+        self._instance = instance
 
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
         """Every message is appended, or becomes a dead letter with the reason. Raises ``Unavailable``."""
-        masters = await self._keys.all()
-        if any(_is_strange(message, masters) for message in messages) and await self._keys.refresh():
+        masters, looked = await self._keys.all(), True
+        if any(_is_strange(message, masters) for message in messages):
+            looked = await self._keys.refresh()
             masters = await self._keys.all()
         verdicts: list[Verdict] = [DONE] * len(messages)
         arrived: list[tuple[int, Arrived]] = []
         for index, message in enumerate(messages):
             try:
                 arrived.append((index, read(message.body, masters)))
+            except NotSigned as error:
+                patient = not looked and message.receives < _SIGNED_TOO_EARLY
+                verdicts[index] = Verdict("again" if patient else "dead", str(error))
             except Malformed as error:
                 verdicts[index] = Verdict("dead", str(error))
         answers = await self._journal.append([one for _, one in arrived])
@@ -51,7 +59,14 @@ class Router:
         return verdicts
 
     async def drained(self, seconds_ago: float) -> None:
-        await self._journal.drained("router", seconds_ago)
+        await self._journal.drained("router", seconds_ago, self._instance)
+
+    async def leave(self) -> None:
+        """This process reads no more, and nobody waits for its word."""
+        try:
+            await self._journal.leave("router", self._instance)
+        except Unavailable as error:
+            log.warning("cannot say that this router ends: %s", error)
 
 
 class NotSigned(Malformed):

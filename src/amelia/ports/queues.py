@@ -94,5 +94,5 @@ class Keys(Protocol):
         ...
 
     async def refresh(self) -> bool:
-        """Looks for newer versions, unless it has just done so; true when it looked."""
+        """Looks for newer versions, unless it has just done so; true when it looked and was answered."""
         ...

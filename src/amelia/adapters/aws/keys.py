@@ -32,6 +32,7 @@ class MasterKeys:
         self._name = secret_name
         self._secret: _Secret | None = None
         self._read_at = float("-inf")
+        self._answered = False
 
     async def current(self) -> tuple[int, bytes]:
         secret = await self._read()
@@ -43,12 +44,12 @@ class MasterKeys:
         return [bytes.fromhex(secret.keys[version]) for version in newest_first]
 
     async def refresh(self) -> bool:
-        """Asks again when the last time is some seconds ago; true when it did."""
+        """Asks again when the last time is some seconds ago; true when it did and had an answer."""
         if time.monotonic() - self._read_at < _REFRESH_SECONDS:
             return False
         self._read_at = float("-inf")
         await self._read()
-        return True
+        return self._answered
 
     async def _read(self) -> _Secret:
         """Whatever is wrong with the secret may be mended: ``Unavailable``, unless an earlier answer still serves."""
@@ -58,9 +59,11 @@ class MasterKeys:
             with translated(f"reading the secret {self._name}"):
                 answer = await self._client.get_secret_value(SecretId=self._name)
             self._secret = _checked(answer["SecretString"])
+            self._answered = True
         except (NotFound, Refused, Unavailable, msgspec.MsgspecError, KeyError, ValueError) as error:
             if self._secret is None:
                 raise Unavailable(f"the secret {self._name} cannot be used: {error}") from error
+            self._answered = False
             log.warning("the secret %s cannot be read again: %s", self._name, error)
         self._read_at = time.monotonic()
         return self._secret
