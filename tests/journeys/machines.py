@@ -94,7 +94,7 @@ class FragileObjects(FolderObjects):
 
 class Machines:
     """Implements ``ports.queues.Runtimes``. ``fuses`` are those of a workflow's next machines, the first one first;
-    ``unanswered`` is how many answers to invocations are lost."""
+    ``unanswered`` is how many answers to invocations are lost; who is only asked is not among the ``invocations``."""
 
     def __init__(self, bus: Bus, script: Script, folder: Path) -> None:
         self._bus = bus
@@ -117,7 +117,8 @@ class Machines:
         asked = msgspec.json.decode(payload, type=Invocation)
         if self.before is not None:
             await self.before(asked)
-        self.invocations.append(asked)
+        if asked.purpose == "work":
+            self.invocations.append(asked)
         leaving = self.leaving.get(session_id)
         if leaving is not None and not leaving.end().done():
             raise Conflict("the session is winding down; invoke it again in a moment")

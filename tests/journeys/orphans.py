@@ -14,19 +14,21 @@ WHERE status NOT IN ('completed', 'failed', 'cancelled', 'blocked', 'paused') AN
     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.workflow_id = w.id AND o.destination = 'commands')
 """
 _ENDED = "SELECT id, status FROM workflow WHERE status IN ('completed', 'failed', 'cancelled')"
+_TAKEN = "SELECT count(*) FROM workflow WHERE status = 'in_progress' OR (status = 'pending' AND admitted)"
 _LOOK_SECONDS = 0.05
 
 
 class Watch:
     """``orphans`` were seen with neither a lease, nor an order in the outbox, nor a time to be woken at, nor a place in
-    the queue; ``changed`` have ended, and then in another way."""
+    the queue; ``changed`` have ended, and then in another way, although they were not ``retried``. ``most`` is how many were in progress at once."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._ended: dict[str, str] = {}
         self.orphans: set[tuple[str, str]] = set()
         self.changed: set[tuple[str, str, str]] = set()
-        self.looks = 0
+        self.retried: set[str] = set()
+        self.looks = self.most = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -43,7 +45,9 @@ class Watch:
 
     async def _look(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self.orphans.update((row["id"], row["status"]) for row in await connection.fetch(_ORPHANS))
+        self.most = max(self.most, await connection.fetchval(_TAKEN))
         ended = {row["id"]: row["status"] for row in await connection.fetch(_ENDED)}
-        self.changed.update((id_, was, ended.get(id_, "")) for id_, was in self._ended.items() if ended.get(id_) != was)
+        known = {id_: was for id_, was in self._ended.items() if id_ not in self.retried}
+        self.changed.update((id_, was, ended.get(id_, "")) for id_, was in known.items() if ended.get(id_) != was)
         self._ended = ended
         self.looks += 1

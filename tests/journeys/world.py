@@ -59,13 +59,19 @@ class Fleet:
         faults: Faults,
         lease_seconds: float = 5,
         dispatching: bool = True,
+        **settings: Any,
     ) -> None:
         chance = Random(seed)
         self.chance = chance
         self._fresh_database = fresh_database
         self.folder = folder
         self.settings = Settings(
-            lease_seconds=lease_seconds, heartbeat_seconds=1, sweep_seconds=0.1, gap_seconds=0.2, resend_seconds=0.3
+            lease_seconds=lease_seconds,
+            heartbeat_seconds=1,
+            sweep_seconds=0.1,
+            gap_seconds=0.2,
+            resend_seconds=0.3,
+            **settings,
         )
         self.script = Script(chance)
         self.events = FaultyQueue(chance, faults)
@@ -135,7 +141,7 @@ class Fleet:
         await asyncio.gather(*self._dispatching_tasks, return_exceptions=True)
         self._dispatching_tasks = []
 
-    async def start(self, *, auto_approve: bool = False) -> str:
+    async def start(self, *, auto_approve: bool = False, owner: str = "ada", **fields: Any) -> str:
         command = c.StartWorkflow(
             id=new_id(),
             workflow_id=new_workflow_id(),
@@ -144,8 +150,9 @@ class Fleet:
             issue=Issue(id="PROJ-7", title="Two files", body="Écris-les."),
             repository=f"file://{self.repository}",
             auto_approve=auto_approve,
-            owner="ada",
+            owner=owner,
             team="blue",
+            **fields,
         )
         await self.execute(command)
         return command.workflow_id
@@ -156,6 +163,12 @@ class Fleet:
 
     async def cancel(self, workflow_id: str) -> Workflow:
         command = c.CancelWorkflow(id=new_id(), workflow_id=workflow_id, actor="ada", reason="not wanted")
+        return await self.execute(command)
+
+    async def order(self, kind: type[AnyCommand], workflow_id: str, **fields: Any) -> Workflow:
+        command: Any = kind(**{"id": new_id(), "workflow_id": workflow_id, "actor": "ada", **fields})
+        if kind is c.RetryWorkflow:
+            self.watch.retried.add(workflow_id)
         return await self.execute(command)
 
     async def approve(self, workflow_id: str) -> Workflow:
