@@ -1,6 +1,7 @@
 """The api on a real server over a real journal."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -120,3 +121,7 @@ async def read_to(socket: ClientConnection, sequence: int) -> list[int]:
         events = message if isinstance(message, list) else [message]
         seen += [event["sequence"] for event in events if event["type"] not in ("caught_up", "ping")]
     return seen
+
+
+def cursor_of(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

@@ -1,7 +1,6 @@
 """Requests: what is accepted, what is refused and how it is said."""
 
 import asyncio
-import base64
 import json
 import re
 from typing import Any
@@ -12,7 +11,7 @@ from amelia.contract import events as e
 from amelia.contract.workflow import ClaimCheck
 
 from ..samples import HASH, PLAN, Voice, arrived, blocked, started
-from .conftest import BODY, TOKEN, Api
+from .conftest import BODY, TOKEN, Api, cursor_of
 
 PROBLEM = "application/problem+json"
 
@@ -111,7 +110,9 @@ async def test_a_start_is_accepted_recorded_and_shown(http: httpx.AsyncClient) -
     assert answer.status_code == 202
     view = answer.json()
     assert (view["status"], view["sequence"], view["owner"]) == ("pending", 1, "ada")
-    assert (await http.get(f"/workflows/{view['id']}")).json() == view
+    shown = (await http.get(f"/workflows/{view['id']}")).json()
+    assert shown.pop("queue") == {"position": 1, "limit": "it is next", "estimated_start": ""}
+    assert {**shown, "queue": None} == view
     assert (await http.get("/workflows")).json() == {"items": [view], "next": ""}
 
 
@@ -249,8 +250,16 @@ async def test_a_workflow_that_is_not_there_is_not_found_on_any_route(http: http
             ("GET", "/diff", None),
             ("GET", "/usage", None),
             ("GET", "/events", None),
+            ("GET", "/artifacts", None),
+            ("GET", "/artifacts/x", None),
             ("POST", "/approve", {}),
+            ("POST", "/approve", {"tasks": ["x"]}),
             ("POST", "/reject", {}),
+            ("POST", "/revise", {"feedback": "x"}),
+            ("POST", "/pause", None),
+            ("POST", "/resume", None),
+            ("POST", "/retry", None),
+            ("POST", "/messages", {"text": "x"}),
             ("DELETE", "", None),
         ):
             is_problem(await http.request(method, f"{path}{end}", json=body), 404)
@@ -298,10 +307,6 @@ async def test_a_list_is_of_the_status_that_was_asked_for(api: Api, http: httpx.
     await http.post("/workflows", json=BODY)
     page = (await http.get("/workflows", params={"status": "in_progress"})).json()
     assert [item["id"] for item in page["items"]] == [row.workflow.id]
-
-
-def cursor_of(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 NO_LISTS = [

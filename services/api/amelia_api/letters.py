@@ -37,29 +37,25 @@ class Letters(Controller):
     @get("/{letter_id:str}", responses=answers(400, 401, 404, 503))
     async def show(self, letter_id: FromPath[str], journal: Journal) -> DeadLetterView:
         """With its body, as the consumer received it."""
-        letter = None if "\0" in letter_id else await journal.dead_letter(letter_id)
+        letter = await journal.dead_letter(letter_id)
         if letter is None:
-            raise _nothing(letter_id)
+            raise NotFound(f"there is no dead letter {letter_id}; amelia dead-letters list shows those there are")
         return letter_view(letter)
 
     @post("/{letter_id:str}/redrive", status_code=200, responses=answers(400, 401, 404, 409, 503))
     async def redrive(self, letter_id: FromPath[str], journal: Journal, caller: TheCaller) -> DeadLetterView:
         """Sends the body to its queue again, as it was: the message keeps its id, so that it cannot count twice."""
-        return _answer([] if "\0" in letter_id else await journal.redrive([letter_id], caller.name), letter_id)
+        [answered] = await journal.redrive([letter_id], caller.name)
+        return _answer(answered)
 
     @post("/{letter_id:str}/discard", status_code=200, responses=answers(400, 401, 404, 409, 503))
     async def discard(self, letter_id: FromPath[str], journal: Journal, caller: TheCaller) -> DeadLetterView:
         """Gives it up for good; it stays listed as discarded."""
-        return _answer([] if "\0" in letter_id else await journal.discard([letter_id], caller.name), letter_id)
+        [answered] = await journal.discard([letter_id], caller.name)
+        return _answer(answered)
 
 
-def _answer(answered: list[DeadLetter | Refused], letter_id: str) -> DeadLetterView:
-    for one in answered:
-        if isinstance(one, Refused):
-            raise one
-        return letter_view(one)
-    raise _nothing(letter_id)
-
-
-def _nothing(letter_id: str) -> NotFound:
-    return NotFound(f"there is no dead letter {letter_id}; amelia dead-letters list shows those there are")
+def _answer(answered: DeadLetter | Refused) -> DeadLetterView:
+    if isinstance(answered, Refused):
+        raise answered
+    return letter_view(answered)

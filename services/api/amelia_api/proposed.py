@@ -1,6 +1,7 @@
 """Plans a workflow has proposed, and how one differs from another."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import msgspec
 
@@ -10,7 +11,7 @@ from amelia.contract.plan import Plan
 from amelia.contract.workflow import ClaimCheck
 from amelia.domain.plan import changes
 from amelia.domain.workflow import Block
-from amelia.errors import Conflict
+from amelia.errors import Conflict, Malformed, NotFound
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
 
@@ -44,15 +45,19 @@ async def plan_of(block: Block | e.WorkflowBlocked, objects: ObjectStore) -> Pla
 
 
 async def _claimed(claim: ClaimCheck, objects: ObjectStore) -> Plan:
-    return msgspec.json.decode(await objects.get(claim), type=Plan)
+    try:
+        return msgspec.json.decode(await objects.get(claim), type=Plan)
+    except msgspec.DecodeError as error:
+        raise Malformed(f"what lies under {claim.key} is no plan: {error}; revise the plan to have another") from error
 
 
 async def previous_plan(journal: Journal, objects: ObjectStore, workflow_id: str, previous: Block) -> Plan | None:
-    """Of the block that the last revision replaced, from the event that brought it."""
+    """Of the block that the last revision replaced, from the event that brought it; None when it cannot be read."""
     for stored in await journal.events({workflow_id: previous.sequence - 1}, 1):
         event = decode_event(stored.body)
         if isinstance(event, e.WorkflowBlocked) and event.plan_sha256 == previous.plan_sha256:
-            return await plan_of(event, objects)
+            with suppress(NotFound, Malformed):
+                return await plan_of(event, objects)
     return None
 
 
