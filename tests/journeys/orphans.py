@@ -20,7 +20,8 @@ _LOOK_SECONDS = 0.05
 
 class Watch:
     """``orphans`` were seen with neither a lease, nor an order in the outbox, nor a time to be woken at, nor a place in
-    the queue; ``changed`` have ended, and then in another way, although they were not ``retried``. ``most`` is how many were in progress at once."""
+    the queue; ``changed`` have ended, and then in another way, although they were not ``retried``. ``most`` is how
+    many were in progress at once."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,7 +1,9 @@
 """The dispatcher's parts, put together."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 from amelia.adapters.aws.bus import EventBus
 from amelia.adapters.aws.keys import MasterKeys
@@ -11,9 +13,12 @@ from amelia.adapters.aws.runtimes import AgentCoreRuntimes
 from amelia.adapters.aws.session import open_client
 from amelia.adapters.github.connection import Access, open_github
 from amelia.adapters.postgres.journal import PostgresJournal
+from amelia.burial import Collector, burying
 from amelia.consumer import Consumer
 from amelia.lifecycle import until_available
 from amelia.policy_file import PolicyFile
+from amelia.ports.journal import Journal
+from amelia.ports.queues import Queue
 from amelia.settings import Settings, read_secret
 
 from .admission import Gatekeeper
@@ -24,6 +29,10 @@ from .dispatch import Dispatcher
 from .pushing import GitRemote
 from .relay import Relay
 from .sweep import Sweeper
+
+
+class Part(Protocol):
+    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -39,9 +48,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds, policy=policy),
         )
         stack.push_async_callback(journal.close)
-        queue = SqsQueue(
-            sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=settings.visibility_seconds
-        )
+        seconds = settings.visibility_seconds
+        commands = SqsQueue(sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=seconds)
+        events_again = SqsQueue(sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=seconds)
+        ci = SqsQueue(sqs, settings.ci_queue, settings.ci_dead_queue, visibility_seconds=seconds)
         access = Access(
             token=read_secret(settings.github_token_file),
             read_token=read_secret(settings.github_read_token_file),
@@ -66,23 +76,43 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         dispatcher = Dispatcher(journal, runtimes, attempts, gatekeeper, deliveries)
         stack.push_async_callback(dispatcher.drain)
         consumer = Consumer(
-            queue, dispatcher.handle, in_flight=settings.receives_in_flight, max_receives=settings.max_receives
-        )
-        teams = teams_of(settings.ci_teams)
-        intake = Intake(
-            journal, teams, allow_file=settings.allow_file_repositories, judges=bool(settings.approval_policy_file)
-        )
-        ci = Consumer(
-            SqsQueue(sqs, settings.ci_queue, settings.ci_dead_queue, visibility_seconds=settings.visibility_seconds),
-            intake.handle,
-            in_flight=1,
+            commands,
+            dispatcher.handle,
+            in_flight=settings.receives_in_flight,
             max_receives=settings.max_receives,
+            bury=burying(journal, "commands"),
         )
-        bus = EventBus(events, bus=settings.event_bus, source=settings.control_source)
-        relay = Relay(journal, queue, bus, resend_seconds=settings.resend_seconds)
+        relay = Relay(
+            journal,
+            commands,
+            EventBus(events, bus=settings.event_bus, source=settings.control_source),
+            resend_seconds=settings.resend_seconds,
+            again={"events": events_again, "ci": ci},
+        )
+        dead_commands = settings.commands_dead_queue
+        dead = SqsQueue(sqs, dead_commands, dead_commands, visibility_seconds=seconds)
+        parts: list[Part] = [
+            consumer,
+            relay,
+            Sweeper(journal, attempts, gatekeeper, settings),
+            Collector(journal, dead, "commands"),
+        ]
+        if teams := teams_of(settings.ci_teams):
+            dead_orders = SqsQueue(sqs, settings.ci_dead_queue, settings.ci_dead_queue, visibility_seconds=seconds)
+            parts += _ci(settings, journal, ci, teams, dead_orders)
         async with asyncio.TaskGroup() as group:
-            group.create_task(consumer.run(stop))
-            group.create_task(relay.run(stop))
-            if teams:
-                group.create_task(ci.run(stop))
-            group.create_task(Sweeper(journal, attempts, gatekeeper, settings).run(stop))
+            for part in parts:
+                group.create_task(part.run(stop))
+
+
+def _ci(
+    settings: Settings, journal: Journal, queue: Queue, teams: Mapping[str, str], dead: Queue
+) -> tuple[Consumer, Collector]:
+    """Who reads CI's queue, once somebody may write there."""
+    intake = Intake(
+        journal, teams, allow_file=settings.allow_file_repositories, judges=bool(settings.approval_policy_file)
+    )
+    consumer = Consumer(
+        queue, intake.handle, in_flight=1, max_receives=settings.max_receives, bury=burying(journal, "ci")
+    )
+    return consumer, Collector(journal, dead, "ci")
