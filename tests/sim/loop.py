@@ -5,6 +5,7 @@ Time passes only when nothing can run. The same seed gives the same run, to the 
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import sys
@@ -124,12 +125,16 @@ def determined(seed: str) -> Iterator[None]:
 def simulate(seed: str, main: Callable[[SimLoop], Coroutine[Any, Any, T]], most_steps: int = 150_000) -> T:
     """Runs ``main`` to its end and ends every task that it left behind."""
     loop = SimLoop(seed, most_steps)
+    collects = gc.isenabled()
+    gc.disable()  # it would end forgotten generators at a moment that no seed decides
     with determined(seed), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         try:
             return loop.run_until_complete(main(loop))
         finally:
             _end(loop)
+            if collects:
+                gc.enable()
 
 
 def _end(loop: SimLoop) -> None:
