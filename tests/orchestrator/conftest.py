@@ -20,7 +20,8 @@ from amelia.errors import Refused
 from amelia.memory.local import LocalMemory
 from amelia.orchestrator.account import highest
 from amelia.orchestrator.facts import above
-from amelia.orchestrator.job import Ended, Job
+from amelia.orchestrator.job import Ended, Job, Limits
+from amelia.orchestrator.live import Live
 from amelia.orchestrator.run import run
 from amelia.orchestrator.state import values_of
 
@@ -71,13 +72,14 @@ class Recorder:
     def __init__(self, memory: LocalMemory) -> None:
         self.memory = memory
         self.epoch = 1
+        self.thread = ""
         self.told: list[Event] = []
         self.shown: list[Event] = []
         self.on_progress: Callable[[Event], None] = lambda event: None
 
     async def facts(self, facts: Sequence[Event]) -> None:
         async with self.memory.checkpoints(facts[0].workflow_id, self.epoch) as saver:
-            kept = await saver.aget_tuple({"configurable": {"thread_id": facts[0].workflow_id}})
+            kept = await saver.aget_tuple({"configurable": {"thread_id": self.thread}})
         state = values_of(kept.checkpoint["channel_values"]) if kept else None
         assert state is not None
         assert [f.id for f in above(state, facts[0].fact - 1)] == [f.id for f in facts], "announced, not checkpointed"
@@ -96,17 +98,20 @@ class Recorder:
 
 
 class World:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, workflow_id: str = "") -> None:
+        """``workflow_id``: of a world that is there already."""
         self.folder = folder
         self.repository = folder / "origin"
         self.objects = FolderObjects(folder / "objects")
         self.memory = LocalMemory(folder / "memory")
         self.heard = Recorder(self.memory)
         self.driver = ScriptedDriver()
-        self.workflow_id = new_workflow_id()
+        self.workflow_id = workflow_id or new_workflow_id()
         self.profile = Profile()
         self.model = MODEL
-        self.seed({"calc.py": "def add(a, b):\n    return a - b\n", "README.md": "calc\n"})
+        self.limits = Limits()
+        if not workflow_id:
+            self.seed({"calc.py": "def add(a, b):\n    return a - b\n", "README.md": "calc\n"})
 
     def seed(self, files: dict[str, str]) -> None:
         self.repository.mkdir(exist_ok=True)
@@ -129,8 +134,8 @@ class World:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def job(self, decision: Decision | None = None, highest_fact: int = 0) -> Job:
-        return Job(
+    def job(self, decision: Decision | None = None, highest_fact: int = 0, **changes: Any) -> Job:
+        job = Job(
             workflow_id=self.workflow_id,
             issue=Issue(id="GH-1", title="add subtracts", body="1 + 1 is 0"),
             repository=f"file://{self.repository}",
@@ -139,12 +144,14 @@ class World:
             decision=decision,
             highest_fact=highest_fact,
         )
+        return msgspec.structs.replace(job, **changes)
 
-    async def run(self, job: Job | None = None, *, epoch: int = 1, place: str = "") -> Ended:
+    async def run(self, job: Job | None = None, *, epoch: int = 1, place: str = "", live: Live | None = None) -> Ended:
         """``place`` is another machine: a workdir that nothing was left in."""
-        self.heard.epoch = epoch
+        job = job or self.job()
+        self.heard.epoch, self.heard.thread = epoch, job.thread
         return await run(
-            job or self.job(),
+            job,
             driver=self.driver,
             model=self.model,
             announcer=self.heard,
@@ -152,7 +159,13 @@ class World:
             memory=self.memory,
             workdir=self.folder / f"work{place or epoch}",
             epoch=epoch,
+            live=live,
+            limits=self.limits,
         )
+
+    @property
+    def last_fact(self) -> int:
+        return self.heard.told[-1].fact
 
     @property
     def spent(self) -> dict[int, Money]:
@@ -162,18 +175,18 @@ class World:
             spent = highest(spent, {fact.of_attempt: fact.used})
         return spent
 
-    def decided(self, kind: Any = "approved") -> Decision:
+    def decided(self, kind: Any = "approved", feedback: str = "no time") -> Decision:
         block: WorkflowBlocked = self.heard.of(WorkflowBlocked)[-1]
-        return Decision(kind=kind, block_id=block.id, plan_sha256=block.plan_sha256, by="rosa", feedback="no time")
+        return Decision(kind=kind, block_id=block.id, plan_sha256=block.plan_sha256, by="rosa", feedback=feedback)
 
     async def approved(self, *, epoch: int = 2) -> Ended:
         """The whole way: to the gate, and past it."""
         assert (await self.run()).state == "blocked"
         return await self.run(self.job(self.decided(), self.heard.told[-1].fact), epoch=epoch)
 
-    def plans(self, *tasks: Task, test_command: str = "") -> None:
-        plan = Plan(summary="Add adds.", tasks=tasks, test_command=test_command)
-        self.driver.on("architect", {"read_file": {"path": "calc.py"}}, {"submit_plan": msgspec.to_builtins(plan)})
+    def plans(self, *tasks: Task, test_command: str = "", round: int = 1) -> None:  # noqa: A002
+        plan = msgspec.to_builtins(Plan(summary="Add adds.", tasks=tasks, test_command=test_command))
+        self.driver.on("architect", {"read_file": {"path": "calc.py"}}, {"submit_plan": plan}, round=round)
 
     def develops(self, task: str, file: str, text: str, round: int = 1) -> None:  # noqa: A002
         lines: tuple[Say, ...] = (

@@ -237,6 +237,13 @@ conversations:
           submit_plan:
             summary: Say hello.
             tasks: [{id: greet, title: Say hello, description: Write it., verification: grep -q hello src/hello.txt}]
+  - agent: architect
+    round: 2
+    turns:
+      - call:
+          submit_plan:
+            summary: Say hello, and nothing else.
+            tasks: [{id: greet, title: Only greet, description: Write it., verification: grep -q hello src/hello.txt}]
   - agent: developer
     task: greet
     turns:

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from amelia.adapters.aws.objects import S3Objects
 from amelia.adapters.aws.provision import provision
@@ -20,7 +21,7 @@ from amelia.adapters.aws.runtimes import AgentCoreRuntimes
 from amelia.adapters.aws.session import AGENTCORE, open_client
 from amelia.contract.invocation import Invocation
 from amelia.contract.signature import verify
-from amelia.contract.workflow import ClaimCheck, Decision
+from amelia.contract.workflow import ClaimCheck, Decision, Left, Money
 from amelia.settings import Settings
 
 Asked = Callable[..., Invocation]
@@ -136,6 +137,34 @@ async def test_a_killed_runtime_goes_on_from_its_checkpoint_to_work_that_is_hand
     assert '"attempt":"2"' in log
     assert key not in log
     assert asked(1).signing_key not in log
+
+
+async def test_a_plan_that_is_sent_back_is_planned_again_in_the_same_session(
+    session: Session, settings: Settings, asked: Asked, repository: Path
+) -> None:
+    address = repository.as_uri()
+    async with journal_of(settings) as journal:
+        await session.invoke(asked(1, repository=address))
+        first = await journal.until("workflow_blocked")
+        await session.idle()
+        decision = replace(approving(first), kind="revised", feedback="Only greet.")
+        journal.events.clear()
+        await session.invoke(asked(2, repository=address, decision=decision, highest_fact=first["fact"]))
+        second = await journal.until("workflow_blocked")
+        await session.idle()
+        journal.events.clear()
+        left, spent = Left(tokens=1), {1: Money(input_tokens=1)}
+        more: Json = {"decision": approving(second), "highest_fact": second["fact"], "left": left, "spent": spent}
+        await session.invoke(asked(3, repository=address, **more))
+        reached = await journal.until("budget_reached")
+        await session.idle()
+        assert (await session.invoke(asked(3, purpose="ask")))["outcome"] == "idle"
+    assert first["plan_sha256"] != second["plan_sha256"]
+    assert second["plan"]["tasks"][0]["title"] == "Only greet"
+    assert first["estimated_microdollars"] > 0
+    assert reached["spent"]["input_tokens"] > 1, (
+        "what the checkpoint knows counts, though the journal has not heard of it"
+    )
 
 
 async def test_facts_are_said_again_by_a_fresh_process_of_the_same_attempt(

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from amelia.contract.events import AgentMessage, AgentStarted
 from amelia.contract.invocation import Invocation
 from amelia.contract.signature import verify
-from amelia.contract.workflow import Decision, Money
+from amelia.contract.workflow import Decision, Left, Money, Note
 from amelia.errors import Unavailable
 from amelia.orchestrator.job import Ended
 from amelia.orchestrator.live import Live
 from amelia.ports.agents import Announcer
+from amelia_runtime.lifetime import seconds_lived
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for class-based `config`")  # bedrock_agentcore
 
@@ -29,6 +31,7 @@ class Script:
         self.facts = facts
         self.ended = ended or Ended(state="finished", last_fact=facts, result="success")
         self.begun: list[Invocation] = []
+        self.lives: list[Live] = []
         self.cancelled: list[int] = []
         self.go = threading.Event()
         self.error: Exception | None = None
@@ -37,6 +40,7 @@ class Script:
 
     async def __call__(self, asked: Invocation, announcer: Announcer, live: Live) -> Ended:
         self.begun.append(asked)
+        self.lives.append(live)
         try:
             for number in range(1, self.facts + 1):
                 said = AgentStarted(id=f"f-{number}", workflow_id=asked.workflow_id, fact=number, agent="architect")
@@ -188,6 +192,83 @@ def test_a_decision_in_the_same_attempt_goes_on_from_the_block(
     caller.invoke(asked(1, command_id="resume", decision=decision, highest_fact=3))
     patient(lambda: caller.ping == "Healthy")
     assert len(script.begun) == 2
+
+
+def test_asked_whether_it_works_it_answers_and_starts_nothing(
+    serve: Serve, post: Any, asked: Asked, patient: Any
+) -> None:
+    script = Script(go=False)
+    caller = serve(script)
+    assert caller.invoke(asked(1, purpose="ask")) == {"outcome": "idle", "epoch": 0}
+    assert (script.begun, caller.ping) == ([], "Healthy")
+    caller.invoke(asked(2))
+    patient(lambda: post.facts == [1, 2, 3])
+    alive = {"epoch": 2, "last_fact": 3}
+    assert caller.invoke(asked(2, purpose="ask")) == {"outcome": "duplicate", **alive}
+    assert caller.invoke(asked(2, purpose="ask", command_id="sweep")) == {"outcome": "accepted", **alive}
+    assert caller.invoke(asked(1, purpose="ask")) == {"outcome": "superseded", **alive}
+    script.go.set()
+    patient(lambda: caller.ping == "Healthy")
+    assert caller.invoke(asked(2, purpose="ask"))["outcome"] == "idle"
+    assert caller.ping == "Healthy"
+    assert (len(script.begun), post.facts) == (1, [1, 2, 3])
+
+
+def test_asked_about_a_newer_attempt_it_abandons_its_own(serve: Serve, post: Any, asked: Asked, patient: Any) -> None:
+    script = Script(go=False)
+    caller = serve(script)
+    caller.invoke(asked(1))
+    patient(lambda: post.facts == [1, 2, 3])
+    assert caller.invoke(asked(2, purpose="ask"))["outcome"] == "idle"
+    said = len(post.taken)
+    assert script.cancelled == [1]
+    patient(lambda: caller.ping == "Healthy")
+    assert len(post.taken) == said
+
+
+def test_messages_and_what_may_be_spent_reach_the_work_that_is_under_way(
+    serve: Serve, post: Any, asked: Asked, patient: Any
+) -> None:
+    script = Script(go=False)
+    caller = serve(script)
+    caller.invoke(asked(1, left=Left(tokens=5), spent={1: Money(input_tokens=7)}))
+    patient(lambda: script.lives)
+    [live] = script.lives
+    assert (live.notes, live.account.budget.tokens) == ((), 12)
+    note = Note(id="m-1", text="faster", by="rosa")
+    caller.invoke(asked(1, command_id="c-2", messages=(note,), left=Left(tokens=50), spent={1: Money(input_tokens=8)}))
+    assert (live.notes, live.account.budget.tokens) == ((note,), 58)
+    live.account.pay(Money(input_tokens=1, cost_microdollars=3))
+    used = {"input_tokens": 9, "cost_microdollars": 3}
+    patient(lambda: [beat for beat in post.said("runtime_heartbeat") if beat.get("used") == used])
+    script.go.set()
+
+
+def test_the_sessions_end_is_counted_from_the_start_of_the_process(
+    serve: Serve, post: Any, asked: Asked, patient: Any
+) -> None:
+    script = Script()
+    caller = serve(script)
+    lived = seconds_lived()
+    caller.invoke(asked(1, session_seconds=3_600))
+    patient(lambda: script.lives)
+    ends = script.lives[0].ends
+    assert ends is not None
+    assert ends.session_seconds == 3_600
+    assert round(ends.cut - ends.last_turn) == 120
+    assert lived > 0.1
+    assert ends.cut + 60 < time.monotonic() + 3_600 - lived
+
+
+def test_work_that_paused_is_only_said_again(serve: Serve, post: Any, asked: Asked, patient: Any) -> None:
+    script = Script(ended=Ended(state="paused", last_fact=3))
+    caller = serve(script)
+    caller.invoke(asked(1))
+    patient(lambda: caller.ping == "Healthy")
+    decision = Decision(kind="approved", block_id="b", plan_sha256="h", by="ada")
+    caller.invoke(asked(1, highest_fact=2, decision=decision))
+    patient(lambda: post.facts == [1, 2, 3, 3])
+    assert len(script.begun) == 1
 
 
 def test_another_sessions_workflow_is_refused(serve: Serve, asked: Asked) -> None:

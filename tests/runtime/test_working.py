@@ -1,3 +1,6 @@
+import asyncio
+import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +19,7 @@ from amelia.memory.local import LocalMemory
 from amelia.orchestrator.account import Account
 from amelia.orchestrator.live import Live
 from amelia_runtime.choosing import Missing, choose
-from amelia_runtime.working import Workshop
+from amelia_runtime.working import Workshop, job_of
 
 Asked = Callable[..., Invocation]
 
@@ -72,8 +75,42 @@ async def test_a_repository_that_does_not_clone_ends_the_workflow_with_the_reaso
     assert ended.state == "finished"
     [said] = ear.heard
     assert isinstance(said, WorkflowCompleted)
-    assert (said.result, said.fact) == ("failed", 1)
+    assert (said.result, said.fact, said.blame) == ("failed", 1, "repository")
     assert "nowhere" in said.cause
+
+
+async def test_a_credential_for_the_clone_is_shown_by_nothing_and_kept_nowhere(
+    tmp_path: Path, asked: Asked, repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ear, token = Ear(), "ghs_0123456789secret"
+    invocation = asked(1, repository=repository.as_uri(), clone_token=token)
+    await workshop(tmp_path / "kept", LocalMemory(tmp_path / "kept")).carry(invocation, ear, live(1))
+    assert isinstance(ear.heard[-1], WorkflowCompleted)
+    assert token not in f"{ear.heard}{caplog.text}{job_of(invocation)!r}"
+    kept = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if token.encode() in path.read_bytes()]
+
+
+async def test_a_workdir_is_gone_when_the_work_is_cancelled_and_so_is_what_killed_attempts_left(
+    tmp_path: Path, asked: Asked, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    invocation = asked(2, repository=repository.as_uri())
+    older, newer = (scratch / f"amelia-{invocation.workflow_id}-{epoch}-left" for epoch in (1, 3))
+    older.mkdir()
+    newer.mkdir()
+    for turns in (0, 1, 2, 5, 50):
+        carrying = asyncio.create_task(workshop(tmp_path, LocalMemory(tmp_path)).carry(invocation, Ear(), live(2)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        carrying.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await carrying
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert list(scratch.iterdir()) == [newer]
 
 
 async def test_without_credentials_for_a_model_the_workflow_fails_saying_what_to_set(

@@ -20,6 +20,7 @@ from .state import State, beginning, values_of, work_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import CheckpointTuple
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.types import Command, StateSnapshot
 
@@ -87,6 +88,7 @@ class Course:
             "configurable": {"thread_id": site.job.thread},
             "recursion_limit": MOST_STEPS,
         }
+        self._before: RunnableConfig | None = None
 
     async def to_the_end(self) -> Ended:
         ended = await self._taken_up()
@@ -102,13 +104,14 @@ class Course:
         state = values_of(kept.checkpoint["channel_values"]) if kept else None
         if kept is None or state is None:
             return None
+        self._site.account.learn(work_of(state).used)
         if is_to_go_on(work_of(state), self._job):
             await self._write(again(self._site, state))
             return None
         await self._saver.announce(state)
         if unheard_pause(state, self._job.highest_fact):
             return Ended(state="paused", last_fact=state["last_fact"])
-        if not kept.pending_writes:
+        if not _half_done(kept):
             await self._settle(state)
         return None
 
@@ -117,7 +120,6 @@ class Course:
         from .agents.whose import label_of
 
         site, work = self._site, work_of(state)
-        site.account.learn(work.used)
         label = label_of(site, work)
         found = await site.shelf(work, label).newest() if label else None
         if found is not None:
@@ -130,7 +132,7 @@ class Course:
         """None when there is more to do."""
         snapshot = await self._graph.aget_state(self._config)
         state = values_of(snapshot.values)
-        if state is None:
+        if state is None or _not_begun(snapshot):
             entry: State | Command[Any] | None = beginning()
         elif not snapshot.next and work_of(state).step == "end":
             return _finished(state)
@@ -138,8 +140,11 @@ class Course:
             entry = _resumption(snapshot, state, self._job)
             if entry is None:
                 return Ended(state="blocked", last_fact=state["last_fact"])
+        elif snapshot.config == self._before:
+            raise RuntimeError(f"the graph does not go on from {work_of(state).step}")
         else:
             entry = None
+        self._before = snapshot.config
         return await self._stepped(entry)
 
     async def _stepped(self, entry: "State | Command[Any] | None") -> Ended | None:
@@ -168,6 +173,18 @@ class Course:
         from .graph import ELSEWHERE
 
         await self._graph.aupdate_state(self._config, state, as_node=ELSEWHERE)
+
+
+def _half_done(kept: "CheckpointTuple") -> bool:
+    """A step has ended, and the checkpoint that says so was not written: LangGraph goes on from what the step left."""
+    from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
+
+    return any(channel not in (ERROR, INTERRUPT, RESUME) for _, channel, _ in kept.pending_writes or ())
+
+
+def _not_begun(snapshot: "StateSnapshot") -> bool:
+    """Died between the checkpoint of its input and the first one of its steps: nothing is next, as at the end."""
+    return snapshot.metadata is not None and snapshot.metadata.get("source") == "input"
 
 
 def _resumption(snapshot: "StateSnapshot", state: State, job: Job) -> "Command[Any] | None":
