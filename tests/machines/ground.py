@@ -52,7 +52,7 @@ def ground(server: "Server") -> Iterator[Ground]:
 
 
 def drive(machine: type[RuleBasedStateMachine], *, examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
