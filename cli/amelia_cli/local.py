@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from amelia.client.discover import state_directory
+from amelia.contract.commands import ResumeWorkflow
 from amelia.contract.events import WorkflowSubmitted
-from amelia.contract.ids import derive_id, derived_workflow_id
+from amelia.contract.ids import derive_id, derived_workflow_id, new_id
 from amelia.contract.workflow import Issue
+from amelia.domain.decide import decide
 from amelia.errors import Conflict, Refused
 
 from . import issue, options, repository
@@ -20,7 +22,8 @@ from .edge import FAILED
 from .local_run import LocalRun
 from .model import model
 from .printing import clean, document, dollars, json_line, paint_status
-from .record import Record
+from .record import Record, now
+from .start import budget
 from .terminal import can_ask
 from .views import View, view
 
@@ -61,6 +64,8 @@ def _run(asked: "Asked") -> None:
         elif record.row.ended:
             _end(record, asked, again=True)
             return
+        else:
+            _go_on(record, asked, shown)
         choice = model(record.row.profile, asked.replay, os.environ, stack)
         asks = can_ask() and asked.output == "text" and asked.mode != "wait"
         auto = asked.auto_approve or record.row.auto_approve
@@ -69,6 +74,18 @@ def _run(asked: "Asked") -> None:
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted; {_GO_ON}") from None
         _end(record, asked, again=False)
+
+
+def _go_on(record: Record, asked: "Asked", shown: View) -> None:
+    """Ends a pause, and takes the budget that was given now for the one of then."""
+    row = record.row
+    wanted = budget(asked, row.budget)
+    if row.status != "paused" and wanted == row.budget:
+        return
+    command = ResumeWorkflow(id=new_id(), workflow_id=row.id, actor=_person(), budget=wanted)
+    with shown:
+        for event in decide(row, command, now()):
+            record.append(event)
 
 
 def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
@@ -104,6 +121,7 @@ def _submission(asked: "Asked", workflow_id: str, found: Issue, url: str) -> Wor
         profile=profile,
         auto_approve=asked.auto_approve or profile.auto_approve,
         owner=_person(),
+        budget=budget(asked, profile.budget),
     )
 
 
@@ -116,11 +134,13 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
         click.echo(f"{paint_status(ended.status)}{reason}")
         if ended.status == "completed":
             click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
+        if ended.status == "paused":
+            click.echo(f"go on    {_GO_ON}, with a larger --budget where that was reached", err=True)
         if ended.status == "blocked":
             click.echo(f"decide   {_GO_ON}, on a terminal or with --auto-approve", err=True)
         if again:
             click.echo("it had ended before; --new begins again", err=True)
-    if ended.status in ("failed", "cancelled"):
+    if ended.status in ("failed", "cancelled", "paused"):
         raise click.exceptions.Exit(FAILED)
 
 

@@ -1,6 +1,7 @@
 """One workflow from where it stands to its end, or to where it has to wait."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -10,19 +11,24 @@ from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.ids import derive_id, new_id
 from amelia.contract.plan import Plan
+from amelia.contract.views import PlanView
 from amelia.domain.decide import decide
+from amelia.domain.plan import changes
 from amelia.domain.policy import OPEN, decision
-from amelia.domain.workflow import Block
+from amelia.domain.workflow import Block, left
 from amelia.drivers.factory import create
+from amelia.drivers.prices import prices_for
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
+from amelia.orchestrator.account import Account
 from amelia.orchestrator.job import Job
+from amelia.orchestrator.live import Live
 from amelia.orchestrator.run import run
 from amelia.workspace.deliver import deliver
 
 from .model import Model
 from .record import Announcer, Record, now
-from .terminal import ask
+from .terminal import Choice, ask
 from .views import View
 
 
@@ -36,11 +42,13 @@ class LocalRun:
         self._memory = LocalMemory(record.folder / "checkpoints")
 
     def to_the_end(self) -> None:
-        """Returns when it has ended, or waits for a decision that nobody is here to make."""
+        """Returns when it has ended or is paused, or waits for a decision that nobody is here to make."""
         if self._record.row.open:
             self._lost("the process that worked on it is gone")
         while not self._record.row.ended:
             row = self._record.row
+            if row.status == "paused":
+                return
             if row.status == "blocked":
                 if not self._decide():
                     return
@@ -94,6 +102,8 @@ class LocalRun:
                 memory=self._memory,
                 workdir=self._record.folder / "work",
                 epoch=epoch,
+                live=Live(Account(epoch, left(row), row.spent)),
+                prices=prices_for(self._model.environ),
             )
         finally:
             await driver.aclose()
@@ -108,35 +118,42 @@ class LocalRun:
             assert approved is not None
             self._record.append(approved)
             return True
-        choice, feedback = ask(asyncio.run(self._plan())) if self._asks else ("leave", "")
+        seen = asyncio.run(self._seen(block))
+        choice, feedback = ask(seen.plan, seen) if self._asks else ("leave", "")
         if choice == "leave":
             return False
         for event in decide(row, self._order(choice, block, feedback), now()):
             self._record.append(event)
         return True
 
-    def _order(self, choice: str, block: Block, feedback: str) -> c.ApproveWorkflow | c.RejectWorkflow:
+    def _order(
+        self, choice: Choice, block: Block, feedback: str
+    ) -> c.ApproveWorkflow | c.RejectWorkflow | c.ReviseWorkflow:
         """The decision of the person, about exactly what was shown."""
+        id_, row = new_id(), self._record.row
+        named: dict[str, Any] = {"workflow_id": row.id, "actor": self._person, "block_id": block.event_id}
         if choice == "approve":
-            return c.ApproveWorkflow(
-                id=new_id(),
-                workflow_id=self._record.row.id,
-                actor=self._person,
-                block_id=block.event_id,
-                plan_sha256=block.plan_sha256,
-            )
-        return c.RejectWorkflow(
-            id=new_id(),
+            return c.ApproveWorkflow(id=id_, plan_sha256=block.plan_sha256, **named)
+        if choice == "revise":
+            return c.ReviseWorkflow(id=id_, plan_sha256=block.plan_sha256, feedback=feedback, **named)
+        return c.RejectWorkflow(id=id_, plan_sha256=block.plan_sha256, feedback=feedback, **named)
+
+    async def _seen(self, block: Block) -> PlanView:
+        """The plan, with what changed since the one before the last revision."""
+        plan = await self._plan(block)
+        previous = self._record.row.previous
+        before = next((b for b in self._record.proposed if previous and b.id == previous.event_id), None)
+        return PlanView(
             workflow_id=self._record.row.id,
-            actor=self._person,
-            block_id=block.event_id,
+            plan=plan,
             plan_sha256=block.plan_sha256,
-            feedback=feedback,
+            block_id=block.event_id,
+            estimated_microdollars=block.estimated_microdollars,
+            previous_sha256=before.plan_sha256 if before else "",
+            changes=changes(await self._plan(before), plan) if before else "",
         )
 
-    async def _plan(self) -> Plan:
-        block = self._record.row.block
-        assert block is not None
+    async def _plan(self, block: Block | e.WorkflowBlocked) -> Plan:
         if block.plan is not None:
             return block.plan
         assert block.plan_claim is not None

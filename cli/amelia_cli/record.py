@@ -24,7 +24,7 @@ from .views import View
 class Record:
     """The events of one workflow in ``folder``, held by one process at a time. Call ``close`` in the end.
 
-    Raises ``Conflict`` when another process works on it.
+    ``proposed`` are the plans there were. Raises ``Conflict`` when another process works on it.
     """
 
     def __init__(self, folder: Path, shown: View) -> None:
@@ -32,6 +32,7 @@ class Record:
         self.folder = folder
         self.workflow: Workflow | None = None
         self._shown = shown
+        self.proposed: list[e.WorkflowBlocked] = []
         self._times: list[str] = []
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -79,6 +80,8 @@ class Record:
         else:
             self.workflow = evolve(self.workflow, event)
         self._times.append(event.timestamp)
+        if isinstance(event, e.WorkflowBlocked):
+            self.proposed.append(event)
 
     def _read(self) -> None:
         """A last line that was cut off by a crash was never acted upon and is removed."""
