@@ -13,7 +13,9 @@ from amelia.contract.envelope import Event
 from amelia.contract.plan import Task
 from amelia.drivers.base import Request
 from amelia.errors import Unavailable
+from amelia.orchestrator.account import Account
 from amelia.orchestrator.job import Job
+from amelia.orchestrator.live import Live
 
 if TYPE_CHECKING:
     from tests.orchestrator.conftest import World
@@ -147,6 +149,30 @@ async def test_a_model_that_is_away_is_asked_again_by_the_next_run(world: "World
     assert world.heard.types == ["workflow_started", "agent_started"]
     world.driver.before = None
     assert (await world.run(world.job(highest_fact=2))).state == "blocked"
+
+
+async def test_a_run_after_something_was_away_needs_no_second_clone(world: "World", make_task: MakeTask) -> None:
+    three_tasks(world, make_task)
+    live = Live(Account(1))
+    await world.run(live=live)
+    decision, live = world.decided(), Live(Account(2))
+
+    async def away(request: Request) -> None:
+        if len(world.driver.asked) in (5, 8):
+            raise Unavailable("the model rests")
+
+    world.driver.before = away
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await world.run(world.job(decision, world.last_fact), epoch=2, live=live)
+        (world.folder / "work2" / "tree" / "leftover").write_text("of a turn that was not kept")
+        world.repository.rename(world.folder / "away") if world.repository.exists() else None
+    ended = await world.run(world.job(decision, world.last_fact), epoch=2, live=live)
+    assert ended.result == "success"
+    (world.folder / "away").rename(world.repository)
+    files = await world.handed_in()
+    assert files["two.py"] == "two = 1\n# done"
+    assert "leftover" not in files
 
 
 async def test_an_announcer_that_is_away_loses_no_fact(world: "World", make_task: MakeTask) -> None:

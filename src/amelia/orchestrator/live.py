@@ -6,6 +6,7 @@ import msgspec
 
 from ..contract.envelope import Event
 from ..contract.workflow import Note
+from ..workspace.tree import Tree
 from .account import Account
 
 LONGEST_MARGIN = 600.0
@@ -39,9 +40,11 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
 
 class Live:
     """One for an attempt. A later invocation of the same attempt changes ``notes``, what people have said and no agent
-    has read, and what the account allows."""
+    has read, and what the account allows. ``tree`` is what an earlier run of the attempt has cloned: the credential for
+    a second clone may have expired."""
 
     def __init__(self, account: Account, notes: Sequence[Note] = (), ends: Ends | None = None) -> None:
         self.account = account
         self.notes = tuple(notes)
         self.ends = ends
+        self.tree: Tree | None = None

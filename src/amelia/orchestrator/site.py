@@ -58,15 +58,18 @@ class Site:
         self._tree: Tree | None = None
 
     async def tree(self, work: Work) -> Tree:
-        """The worktree with the commits of the finished tasks. Cloned at the first call of a run.
+        """The worktree with the commits of the finished tasks. Cloned at the first call of an attempt.
 
         Raises ``RepositoryRefused`` and ``RepositoryAway``.
         """
         if self._tree is None:
-            tree = await self._cloned(work)
+            known = self.live.tree
+            tree = known if known and known.root.is_relative_to(self.workdir) else await self._cloned(work)
             if work.bundle is not None:
                 await tree.restore_commits(await self.objects.get(work.bundle), work.commit)
-            self._tree = tree
+            elif tree is known:
+                await tree.reset(work.top)
+            self._tree = self.live.tree = tree
         return self._tree
 
     async def _cloned(self, work: Work) -> Tree:
