@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from amelia.errors import AmeliaError, Refused
 
-from . import append, history, starts, streaming, submissions
+from . import admitting, append, history, starts, streaming, submissions
 from .ground import Ground, prepared
 from .reading import Reading, table
 
 BENCHMARKS: dict[str, Callable[[Ground], Awaitable[list[Reading]]]] = {
     "submissions": submissions.measure,
+    "admission": admitting.measure,
     "append": append.measure,
     "emit to socket": streaming.emit_to_socket,
     "through the bus": streaming.through_the_bus,
