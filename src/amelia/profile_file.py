@@ -9,7 +9,7 @@ import yaml
 from yaml.nodes import MappingNode, Node
 
 from .errors import Refused
-from .profiles import Cloud, Document, ProfileSettings
+from .profiles import Bounds, Cloud, Document, ProfileSettings
 
 
 def read(file: Path) -> Document:
@@ -17,7 +17,7 @@ def read(file: Path) -> Document:
     return _Reader(file).document()
 
 
-_S = TypeVar("_S", ProfileSettings, Cloud)
+_S = TypeVar("_S", ProfileSettings, Cloud, Bounds)
 
 
 class _Reader:
@@ -45,8 +45,12 @@ class _Reader:
         hints = get_type_hints(kind, include_extras=True)
         values: dict[str, Any] = {}
         for key, value in self._entries(node, what, known=kind.__struct_fields__).items():
-            nested = hints[key] is Cloud
-            values[key] = self._struct(value, key, Cloud) if nested else self._scalar(value, key, hints[key])
+            if hints[key] is Cloud:
+                values[key] = self._struct(value, key, Cloud)
+            elif hints[key] is Bounds:
+                values[key] = self._struct(value, key, Bounds)
+            else:
+                values[key] = self._scalar(value, key, hints[key])
         return kind(**values)
 
     def _entries(self, node: Node, what: str, known: tuple[str, ...] | None = None) -> dict[str, Node]:

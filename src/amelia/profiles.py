@@ -31,8 +31,18 @@ class Cloud(msgspec.Struct, frozen=True, kw_only=True):
     auto_approve: bool = False
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What one workflow may spend; 0 is no bound."""
+
+    dollars: Annotated[float, Meta(ge=0, le=1_000_000)] = 0
+    tokens: Annotated[int, Meta(ge=0, le=1_000_000_000_000)] = 0
+
+
 class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One profile as it is written. ``issues`` is the directory in which the tracker ``file`` looks, made absolute."""
+    """One profile as it is written. ``issues`` is the directory in which the tracker ``file`` looks, made absolute.
+
+    ``approval_minutes`` is how long a plan waits for a decision before it counts as rejected.
+    """
 
     driver: contract.DriverName | Literal[""] = ""
     model: str = ""
@@ -41,6 +51,8 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
     issues: str = ""
     max_iterations: Annotated[int, Meta(ge=1, le=20)] = 3
     auto_approve: bool = False
+    approval_minutes: Annotated[int, Meta(ge=1, le=43_200)] = 1_440
+    budget: Bounds = Bounds()
     cloud: Cloud = Cloud()
 
     def named(self, name: str) -> contract.Profile:
@@ -51,6 +63,8 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
             model=self.model,
             max_iterations=self.max_iterations,
             auto_approve=self.auto_approve or self.cloud.auto_approve,
+            approval_minutes=self.approval_minutes,
+            budget=contract.Budget(microdollars=round(self.budget.dollars * 1_000_000), tokens=self.budget.tokens),
         )
 
 

@@ -91,3 +91,26 @@ def repository(surroundings: None) -> Path:
     for arguments in ("init -q -b main", "add -A", "commit -q -m start"):
         subprocess.run(["git", *arguments.split()], check=True)
     return here
+
+
+def answering(arguments: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
+    """Runs on a terminal and types each answer once its question is there, one after the other."""
+    ours, theirs = os.openpty()
+    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen([*AMELIA, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as ran:
+        os.close(theirs)
+        seen, place, waiting = "", 0, list(answers)
+        while True:
+            try:
+                seen += os.read(ours, 4096).decode(errors="replace")
+            except OSError:
+                break
+            while waiting and waiting[0][0] in seen[place:]:
+                question, answer = waiting.pop(0)
+                place = seen.index(question, place) + len(question)
+                os.write(ours, answer.encode() + b"\n")
+        code = ran.wait()
+    os.close(ours)
+    assert not waiting, seen
+    assert "Traceback" not in seen
+    return code, seen

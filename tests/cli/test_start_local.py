@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import AMELIA, Amelia
+from .conftest import AMELIA, Amelia, answering
 
 CONVERSATION = """
 version: 1
@@ -91,6 +91,39 @@ def test_what_was_interrupted_goes_on_where_it_was(process: Amelia, conversation
     assert "architect starts" not in again.out
     assert "completed" in again.out
     assert git("log", "--oneline", "main..amelia/" + again.out.split("branch   amelia/")[1].split()[0])
+
+
+SMALLER = """  - agent: architect
+    round: 2
+    turns:
+      - call:
+          submit_plan:
+            summary: Round once, in the sum.
+            tasks: [{id: round-once, title: Round once, description: In the sum., dependencies: []}]
+"""
+
+
+def test_a_plan_that_is_sent_back_here_is_planned_again_and_shown_with_what_changed(conversation: Path) -> None:
+    conversation.write_text(conversation.read_text() + SMALLER)
+    start = ["start", "issue.md", "--replay", str(conversation)]
+    code, seen = answering(
+        start, [("Approve this plan?", "v"), ("What is to be different?", "in the sum"), ("Approve this plan?", "q")]
+    )
+    assert (code, "+Round once, in the sum." in seen, "-Round once." in seen) == (0, True, True), seen
+    code, seen = answering(start, [("Approve this plan?", "a")])
+    assert (code, "completed" in seen) == (0, True), seen
+    assert "+Round once, in the sum." in seen, "also the next process knows what changed"
+
+
+def test_a_budget_is_kept_here_and_a_larger_one_goes_on(process: Amelia, conversation: Path) -> None:
+    start = ["start", "issue.md", "--replay", str(conversation), "--auto-approve", "--wait", "--output", "json"]
+    first = process(*start, "--budget-tokens", "1")
+    assert (first.code, json.loads(first.out)["status"]) == (1, "paused"), first.err
+    again = process(*start)
+    assert (again.code, json.loads(again.out)["status"]) == (1, "paused"), again.err
+    last = process(*start, "--budget-tokens", "0")
+    ended = json.loads(last.out)
+    assert (last.code, ended["status"], ended["budget"]) == (0, "completed", {}), last.err
 
 
 @pytest.mark.usefixtures("repository")

@@ -1,7 +1,6 @@
 """``amelia start --remote`` against a fleet."""
 
 import json
-import os
 import subprocess
 import threading
 from pathlib import Path
@@ -12,9 +11,10 @@ import pytest
 from amelia.contract import events as e
 from amelia.contract.plan import plan_sha256
 from amelia.contract.views import StartRequest, WorkflowView
+from amelia.contract.workflow import Budget
 
 from ..client.pretend_fleet import PLAN, PretendFleet
-from .conftest import AMELIA, Amelia
+from .conftest import AMELIA, Amelia, answering
 
 pytestmark = pytest.mark.usefixtures("repository")
 
@@ -24,10 +24,10 @@ def asked(fleet: PretendFleet) -> StartRequest:
     return msgspec.json.decode(body, type=StartRequest)
 
 
-def blocks(fleet: PretendFleet, workflow_id: str) -> None:
+def blocks(fleet: PretendFleet, workflow_id: str, block: str = "b") -> None:
     fleet.plans[workflow_id] = PLAN
-    fleet.change(workflow_id, status="blocked", block_id="b", plan_sha256=plan_sha256(PLAN))
-    fleet.say(workflow_id, e.WorkflowBlocked(id="b", workflow_id=workflow_id, plan_sha256="h", plan=PLAN))
+    fleet.change(workflow_id, status="blocked", block_id=block, plan_sha256=plan_sha256(PLAN))
+    fleet.say(workflow_id, e.WorkflowBlocked(id=block, workflow_id=workflow_id, plan_sha256="h", plan=PLAN))
 
 
 def ends(fleet: PretendFleet, workflow_id: str, status: str = "completed") -> None:
@@ -42,11 +42,17 @@ def ends(fleet: PretendFleet, workflow_id: str, status: str = "completed") -> No
 
 @pytest.fixture
 def working(fleet: PretendFleet) -> PretendFleet:
-    """Blocks at once; completes when approved, fails when rejected."""
+    """Blocks at once; completes when approved, fails when rejected, blocks again when revised."""
     fleet.on_start = lambda workflow_id, request: blocks(fleet, workflow_id)
-    fleet.on_decision = lambda workflow_id, kind: ends(
-        fleet, workflow_id, "completed" if kind == "approve" else "failed"
-    )
+    kinds = {"approve": "completed", "reject": "failed"}
+
+    def decided(workflow_id: str, kind: str) -> None:
+        if kind == "revise":
+            blocks(fleet, workflow_id, block="again")
+        else:
+            ends(fleet, workflow_id, kinds[kind])
+
+    fleet.on_decision = decided
     return fleet
 
 
@@ -63,6 +69,31 @@ def test_detached_prints_the_id_and_nothing_else(amelia: Amelia, fleet: PretendF
 def test_the_same_key_starts_one_workflow(amelia: Amelia, fleet: PretendFleet) -> None:
     ids = {amelia("start", "issue.md", "--remote", "--detach", "--idempotency-key", "k").out for _ in range(2)}
     assert len(ids) == len(fleet.views) == 1
+
+
+def test_a_job_that_is_run_again_attaches_to_what_it_has_started(amelia: Amelia, fleet: PretendFleet) -> None:
+    fleet.on_start = lambda workflow_id, request: ends(fleet, workflow_id)
+    start = ["start", "issue.md", "--remote", "--idempotency-key", "job 7"]
+    first, second = amelia(*start, "--wait"), amelia(*start, "--wait")
+    assert (first.code, "attached" in first.err) == (0, False)
+    [workflow_id] = fleet.views
+    assert f"attached to {workflow_id}, which 'job 7' has started before: completed" in second.err
+    assert (second.code, second.out) == (0, first.out)
+    lines = [json.loads(line) for line in amelia(*start, "--output", "json").out.splitlines()]
+    assert (lines[0]["type"], lines[-1]["workflow"]["status"]) == ("attached", "completed")
+    ends(fleet, workflow_id, "failed")
+    assert amelia(*start, "--wait").code == 1
+
+
+def test_a_budget_and_a_priority_travel_with_the_request(amelia: Amelia, fleet: PretendFleet) -> None:
+    Path("settings.amelia.yaml").write_text("profiles: {default: {approval_minutes: 90, budget: {dollars: 1, tokens: 9}}}")
+    words = ["--budget", "2.50", "--priority", "-3"]
+    assert amelia("start", "issue.md", "--remote", "--detach", *words).code == 0
+    assert (asked(fleet).budget, asked(fleet).priority) == (Budget(microdollars=2_500_000, tokens=9), -3)
+    assert asked(fleet).profile.approval_minutes == 90
+    for wrong in (["--priority", "101"], ["--budget", "x"], ["--budget-tokens", "-1"]):
+        ran = amelia("start", "issue.md", "--remote", "--detach", *wrong)
+        assert (ran.code, len(ran.err.splitlines())) == (2, 1)
 
 
 def test_options_and_profile_travel_with_the_request(amelia: Amelia, fleet: PretendFleet) -> None:
@@ -113,42 +144,23 @@ def test_events_come_as_lines_for_programs_and_the_end_as_the_last(amelia: Ameli
     assert (last["type"], last["workflow"]["status"]) == ("workflow", "completed")
 
 
-def answering(arguments: list[str], answers: dict[str, str]) -> tuple[int, str]:
-    """Runs on a terminal and types each answer once its question is there."""
-    ours, theirs = os.openpty()
-    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen([*AMELIA, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as ran:
-        os.close(theirs)
-        seen, waiting = "", dict(answers)
-        while True:
-            try:
-                seen += os.read(ours, 4096).decode(errors="replace")
-            except OSError:
-                break
-            for question in [q for q in waiting if q in seen]:
-                os.write(ours, waiting.pop(question).encode() + b"\n")
-        code = ran.wait()
-    os.close(ours)
-    assert not waiting, seen
-    assert "Traceback" not in seen
-    return code, seen
-
-
 @pytest.mark.parametrize(
     ("answers", "code", "end"),
     [
-        ({"Approve this plan?": "a"}, 0, "completed"),
-        ({"Approve this plan?": "r", "What is wrong": "too large"}, 1, "failed"),
-        ({"Approve this plan?": "q"}, 0, "amelia workflows approve"),
+        ([("Approve this plan?", "a")], 0, "completed"),
+        ([("Approve this plan?", "r"), ("What is wrong", "too large")], 1, "failed"),
+        ([("Approve this plan?", "v"), ("What is to be different?", "too large"), ("this plan?", "a")], 0, "completed"),
+        ([("Approve this plan?", "v"), ("different?", " "), ("this plan?", "q")], 0, "amelia workflows approve"),
+        ([("Approve this plan?", "q")], 0, "amelia workflows approve"),
     ],
 )
 def test_on_a_terminal_the_plan_is_shown_and_asked_about(
-    working: PretendFleet, answers: dict[str, str], code: int, end: str
+    working: PretendFleet, answers: list[tuple[str, str]], code: int, end: str
 ) -> None:
     ended, seen = answering(["start", "issue.md", "--remote"], answers)
     assert "Round the total" in seen
     assert (ended, end in seen) == (code, True), seen
-    if "What is wrong" in answers:
+    if ("What is wrong", "too large") in answers:
         assert working.decisions[0].feedback == "too large"
 
 
@@ -158,7 +170,7 @@ def test_auto_approved_nobody_is_asked(working: PretendFleet) -> None:
         ends(working, workflow_id)
 
     working.on_start = decide
-    code, seen = answering(["start", "issue.md", "--remote", "--auto-approve"], {})
+    code, seen = answering(["start", "issue.md", "--remote", "--auto-approve"], [])
     assert (code, "Approve this plan?" in seen) == (0, False)
 
 

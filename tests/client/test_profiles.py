@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from amelia.contract.workflow import Profile
+from amelia.contract.workflow import Budget, Profile
 from amelia.errors import Refused
 from amelia.profiles import Chosen, choose, find
 
@@ -16,6 +16,8 @@ profiles:
     issues: docs/issues
     max_iterations: 5
     auto_approve: true
+    approval_minutes: 90
+    budget: {dollars: 2.5, tokens: 9}
   prod:
     driver: "api:bedrock"
     strategy: single
@@ -37,7 +39,13 @@ def file(tmp_path: Path) -> Path:
 def test_the_active_profile_is_taken_and_becomes_the_contract_s(file: Path) -> None:
     chosen = choose(file)
     assert chosen.profile == Profile(
-        name="laptop", driver="api:anthropic", model="claude", max_iterations=5, auto_approve=True
+        name="laptop",
+        driver="api:anthropic",
+        model="claude",
+        max_iterations=5,
+        auto_approve=True,
+        approval_minutes=90,
+        budget=Budget(microdollars=2_500_000, tokens=9),
     )
     assert chosen.settings.issues == str(file.parent / "docs/issues")
 
