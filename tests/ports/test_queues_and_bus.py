@@ -6,11 +6,12 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,21 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from amelia.adapters.aws.bus import EventBus
 from amelia.adapters.aws.provision import Provisioned, new_master_secret, provision
+from amelia.adapters.aws.queue import SqsQueue
 from amelia.adapters.aws.session import open_client
 from amelia.adapters.local import emulator
 from amelia.adapters.local.state import StateDirectory
+from amelia.adapters.postgres.journal import PostgresJournal
+from amelia.consumer import DONE, Consumer, Verdict
+from amelia.contract import codec
+from amelia.errors import Unavailable
+from amelia.ports.queues import Message, Sending
 from amelia.settings import Settings
+from amelia_dispatcher.relay import Relay
+
+from ..samples import eventually, start
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +44,22 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     state = StateDirectory.open(tmp_path_factory.mktemp("emulator"))
     port = state.port("emulator")
-    command = [sys.executable, "-m", "amelia.adapters.local.emulator", "--state-dir", str(state.root)]
-    process = subprocess.Popen([*command, "--port", str(port)])
+    process = running_emulator(state, port)
     try:
-        while not emulator.ready_file(state).exists():
-            assert process.poll() is None
-            time.sleep(0.02)
         yield emulator.url(port)
     finally:
         process.terminate()
         process.wait()
+
+
+def running_emulator(state: StateDirectory, port: int) -> "subprocess.Popen[bytes]":
+    emulator.ready_file(state).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "amelia.adapters.local.emulator", "--state-dir", str(state.root)]
+    process = subprocess.Popen([*command, "--port", str(port)])
+    while not emulator.ready_file(state).exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +108,8 @@ async def world(endpoint: str) -> AsyncIterator[World]:
         commands_dead_queue=f"commands-dead-{tag}.fifo",
         events_queue=f"events-{tag}",
         events_dead_queue=f"events-dead-{tag}",
+        ci_queue=f"ci-{tag}",
+        ci_dead_queue=f"ci-dead-{tag}",
         event_bus=f"bus-{tag}",
         bucket=f"artifacts-{tag}",
         master_secret=f"master-{tag}",
@@ -266,6 +285,110 @@ async def test_an_object_comes_back_as_it_was_put(world: World) -> None:
         assert await body.read() == data
     with pytest.raises(ClientError, match="NoSuchKey"):
         await world.s3.get_object(Bucket=world.settings.bucket, Key="wf-1/none")
+
+
+async def test_what_is_received_says_who_sent_it_when_and_what_lay_beside_it(world: World) -> None:
+    queue = SqsQueue(world.sqs, world.settings.ci_queue, world.settings.ci_dead_queue, visibility_seconds=10)
+    await world.sqs.send_message(
+        QueueUrl=world.made.ci_queue_url,
+        MessageBody="{}",
+        MessageAttributes={"build": {"DataType": "String", "StringValue": "7"}},
+    )
+    [message] = await queue.receive(most=10, wait_seconds=5)
+    assert abs(message.sent_at - time.time()) < 60
+    assert message.attributes == {"build": "7"}
+    assert message.sender
+
+
+async def test_what_is_held_does_not_come_again_meanwhile(world: World) -> None:
+    """Its visibility ends, and is prolonged before: nobody else gets it, and it is received once."""
+    settings = world.settings
+    queue = SqsQueue(world.sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=2)
+    await world.sqs.send_message(QueueUrl=world.made.events_queue_url, MessageBody="held")
+    [message] = await queue.receive(most=10, wait_seconds=5)
+    for _ in range(3):
+        await asyncio.sleep(1)
+        await queue.hold([message])
+    assert await queue.receive(most=10, wait_seconds=0) == []
+    await queue.release([message], after_seconds=0)
+    [again] = await queue.receive(most=10, wait_seconds=5)
+    assert again.receives == 2
+
+
+async def test_what_the_bus_cannot_bring_to_the_queue_has_a_place_to_go(world: World) -> None:
+    answer = await world.events.list_targets_by_rule(
+        Rule="amelia-runtime-events", EventBusName=world.settings.event_bus
+    )
+    [target] = answer["Targets"]
+    assert target["DeadLetterConfig"]["Arn"].endswith(world.settings.events_dead_queue)
+    dead = await world.sqs.get_queue_attributes(QueueUrl=world.made.events_dead_queue_url, AttributeNames=["Policy"])
+    assert "events.amazonaws.com" in dead["Attributes"]["Policy"]
+
+
+async def test_a_queue_that_was_deleted_is_away_until_it_is_made_again(world: World) -> None:
+    settings = world.settings
+    queue = SqsQueue(world.sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=2)
+    assert await queue.receive(most=1, wait_seconds=0) == []
+    await world.sqs.delete_queue(QueueUrl=world.made.events_queue_url)
+    for call in (queue.receive(most=1, wait_seconds=0), queue.send([Sending(body="x", group="", deduplication="")])):
+        with pytest.raises(Unavailable):
+            await call
+    await provision(settings)
+    await queue.send([Sending(body="back", group="", deduplication="")])
+    assert [m.body for m in await queue.receive(most=1, wait_seconds=5)] == ["back"]
+
+
+async def test_orders_get_through_although_the_emulator_dies_with_all_it_holds(
+    journal: PostgresJournal, tmp_path: Path
+) -> None:
+    """Killed in the middle and started empty: what was accepted is sent until somebody says what became of it."""
+    state = StateDirectory.open(tmp_path)
+    port = state.port("emulator")
+    settings = Settings(aws_endpoint_url=emulator.url(port))
+    stop, got = asyncio.Event(), set[str]()
+    dead: list[str] = []
+
+    async def handle(messages: Sequence[Message]) -> Sequence[Verdict]:
+        for message in messages:
+            command = codec.decode_command(message.body)
+            got.add(command.workflow_id)
+            await journal.settle([command.id])
+        return [DONE] * len(messages)
+
+    async def bury(message: Message, reason: str) -> None:
+        dead.append(reason)
+
+    started = running_emulator(state, port)
+    try:
+        async with AsyncExitStack() as stack:
+            sqs = await stack.enter_async_context(open_client("sqs", settings))
+            bus = EventBus(
+                await stack.enter_async_context(open_client("events", settings)), bus="amelia", source="amelia.control"
+            )
+            queue = SqsQueue(sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=5)
+            consumer = Consumer(queue, handle, in_flight=2, max_receives=3, bury=bury)
+            relay = Relay(journal, queue, bus, resend_seconds=0.5)
+            tasks = [asyncio.create_task(consumer.run(stop)), asyncio.create_task(relay.run(stop))]
+            commands = [start() for _ in range(30)]
+            for command in commands[:15]:
+                await journal.execute(command)
+            started.kill()
+            started.wait()
+            for command in commands[15:]:
+                await journal.execute(command)
+            shutil.rmtree(state.emulator)
+            started = running_emulator(state, port)
+
+            async def settled() -> bool:
+                return not await journal.due(1, 0, "commands") and len(got) == 30
+
+            await eventually(settled, "all have come through", 60)
+            stop.set()
+            await asyncio.gather(*tasks)
+    finally:
+        started.kill()
+        started.wait()
+    assert dead == []
 
 
 def test_provisioning_is_a_command_that_keeps_the_secret(endpoint: str, tmp_path: Path) -> None:

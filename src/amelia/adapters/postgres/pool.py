@@ -14,6 +14,8 @@ from .tables import CommandRow, OutboxRow, WorkflowRow
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 _CLOSE_SECONDS = 2.0
+_COMMAND_SECONDS = 10.0
+"""asyncpg otherwise waits for ever on a connection that leads nowhere."""
 _ACQUIRE_SECONDS = 5.0
 """Whoever waits longer for a connection is told to come again: a queue of waiters would outlive what they wait for."""
 
@@ -47,8 +49,8 @@ async def unavailable() -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def taken(pool: Pool) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
-    """A connection, within a bounded time; ``Unavailable`` otherwise, and for what ``unavailable`` turns into it. One
-    that leads to a server which only reads, after a failover, is not used again."""
+    """A connection, within a bounded time; ``Unavailable`` otherwise, and for what ``unavailable`` turns into it. When
+    one leads to a server that only reads, after a failover, or to nowhere, none of the others is used again either."""
     async with unavailable(), pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
         try:
             yield connection
@@ -63,17 +65,14 @@ class _Engine(PostgresEngine):
 
 
 async def connect(database_url: str, size: int = 8) -> PostgresEngine:
-    """A Piccolo engine whose pool the hot paths share. Raises ``Unavailable`` while the database is away.
-
-    ``command_timeout`` is set because asyncpg otherwise waits for ever on a dead connection.
-    """
+    """A Piccolo engine whose pool the hot paths share. Raises ``Unavailable`` while the database is away."""
     engine = _Engine(config={"dsn": database_url}, log_queries=False, extensions=())
     async with unavailable():
         await engine.start_connection_pool(
             dsn=database_url,
             min_size=1,
             max_size=size,
-            command_timeout=30,
+            command_timeout=_COMMAND_SECONDS,
             timeout=10,
             max_inactive_connection_lifetime=0,
         )
