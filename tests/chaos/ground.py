@@ -22,7 +22,7 @@ from amelia.adapters.local.layout import Options
 from amelia.adapters.local.state import StateDirectory, free_port
 
 ROOT = Path(__file__).parents[2]
-LEASE_SECONDS = 4.0
+LEASE_SECONDS = 6.0
 QUICK = {
     "AMELIA_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
     "AMELIA_HEARTBEAT_SECONDS": "1",

@@ -68,7 +68,7 @@ class Hazards:
             "forge": self._restart_forge,
         }
         order = self._deck()
-        while not stop.is_set():
+        while self._pace and not stop.is_set():
             name = next(order)
             done = await acts[name]()
             if done:

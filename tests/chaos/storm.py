@@ -12,8 +12,9 @@ import aiohttp
 import msgspec
 from tests.chaos.evidence import Branch, Evidence, Story
 from tests.chaos.ground import LEASE_SECONDS, Ground
-from tests.chaos.hazards import Hazards
+from tests.chaos.hazards import CLEAR, Hazards
 from tests.chaos.people import Desk, Person, Watcher
+from tests.chaos.proxy import Weather
 from tests.chaos.recorder import Recorder
 
 Say = Callable[[str], None]
@@ -23,7 +24,7 @@ _RESTING = frozenset({"blocked", "paused", "completed", "failed", "cancelled"})
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """``storm_seconds`` is for how long it may blow at most; it ends when most stories have. ``bound_seconds`` is how
     long after it the last story may take. ``at_once`` stories are lived beside each other, ``pace`` is the seconds
-    between two hazards."""
+    between two hazards, 0 for none; without them ``weather`` and ``faults`` stay as they are given."""
 
     seed: int
     workflows: int = 100
@@ -34,6 +35,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     at_once: int = 28
     watched: int = 12
     pace: float = 2.0
+    weather: Weather = CLEAR
+    faults: tuple[dict[str, Any], ...] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,8 @@ async def blow(ground: Ground, plan: Plan, told: list[Story], say: Say) -> Outco
         began = time.monotonic()
         room = asyncio.Semaphore(plan.at_once)
         lives = [asyncio.create_task(_in_turn(room, Person(desk, story, plan.seed))) for story in told]
+        await ground.weather(client, plan.weather)
+        await ground.faults(client, list(plan.faults), plan.seed)
         striking = asyncio.create_task(hazards.strike(quiet, lambda what: say(_at(began, what))))
         await _most_done(lives, plan.storm_seconds)
         quiet.set()

@@ -1,6 +1,8 @@
 """In a fleet started with this folder on ``PYTHONPATH`` and ``AMELIA_PLANTED=BUG``, every program has that bug.
 
 ``bugs/BUG.py`` names the ``MODULE`` it spoils and has ``plant(module)``, which is called when that has been imported.
+What has to happen for the bug to show: ``FAILPOINTS``, ``WEATHER`` of the proxy, ``FAULTS`` of the AgentCore stand-in.
+``CAUGHT_BY`` is how a violation begins that it must come to.
 """
 
 import importlib.abc

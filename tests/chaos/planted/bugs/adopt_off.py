@@ -3,6 +3,8 @@
 from typing import Any
 
 MODULE = "amelia.workspace.deliver"
+FAILPOINTS = "pushed=kill@1"
+CAUGHT_BY = "I8"
 
 
 def plant(module: Any) -> None:

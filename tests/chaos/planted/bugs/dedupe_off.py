@@ -3,6 +3,8 @@
 from typing import Any
 
 MODULE = "amelia.domain.intake"
+WEATHER = {"double": 1.0}
+CAUGHT_BY = "I"
 
 
 def plant(module: Any) -> None:

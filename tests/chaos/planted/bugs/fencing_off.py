@@ -3,6 +3,9 @@
 from typing import Any
 
 MODULE = "amelia.domain.intake"
+WEATHER = {"delay": 1.0, "seconds": 3.0}
+FAULTS = [{"operation": "invoke", "drop_after": True, "probability": 0.5}]
+CAUGHT_BY = "I2"
 
 
 def plant(module: Any) -> None:

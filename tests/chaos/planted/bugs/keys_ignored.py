@@ -3,6 +3,7 @@
 from typing import Any
 
 MODULE = "amelia.contract.ids"
+CAUGHT_BY = "I1: the key"
 
 
 def plant(module: Any) -> None:
