@@ -28,6 +28,7 @@ check: setup ## Format, lint, types, imports between rooms, schemas up to date.
 
 chaos: setup ## Tear a fleet of real processes apart under 100 workflows, then check every invariant; make chaos SEED=7 reruns one.
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@$(if $(SEED)$(ARGS),true,$(BIN)/python -m tests.chaos --planted all)
 
 chaos-sim: setup ## Storm a simulated fleet under 10,000 seeds and check every invariant; make chaos-sim SEED=7 tells one of them.
 	@SEED=$(SEED) $(BIN)/python -m tests.sim --seeds 10000 --jobs 2 $(ARGS)
