@@ -191,8 +191,33 @@ async def test_a_repository_that_does_not_clone_is_said_and_then_the_session_is_
         await session.invoke(asked(1, repository=(tmp_path / "nowhere").as_uri()))
         completed = await journal.until("workflow_completed")
     assert completed["result"] == "failed"
+    assert completed["blame"] == "repository"
     assert "nowhere" in completed["cause"]
     await session.idle()
+
+
+async def test_what_failed_is_tried_again_and_begun_anew_from_checkpoints_of_its_own(
+    session: Session, settings: Settings, asked: Asked, repository: Path, tmp_path: Path
+) -> None:
+    address = (tmp_path / "later").as_uri()
+    async with journal_of(settings) as journal:
+        await session.invoke(asked(1, repository=address))
+        failed = await journal.until("workflow_completed")
+        await session.idle()
+        repository.rename(tmp_path / "later")
+        await session.invoke(asked(2, repository=address, highest_fact=failed["fact"], retries=1))
+        blocked = await journal.until("workflow_blocked")
+        await session.idle()
+        journal.events.clear()
+        anew = {"generation": 1, "retries": 1, "highest_fact": blocked["fact"]}
+        await session.invoke(asked(3, repository=address, **anew))
+        again = await journal.until("workflow_blocked")
+        await session.idle()
+    assert journal.facts == list(range(blocked["fact"] + 1, again["fact"] + 1))
+    first = min((event for event in journal.events if "fact" in event), key=lambda event: event["fact"])
+    assert first["type"] == "workflow_started"
+    assert again["plan_sha256"] == blocked["plan_sha256"]
+    assert again["id"] != blocked["id"]
 
 
 async def test_a_session_that_is_stopped_ends_and_another_process_takes_its_work_up(
