@@ -111,10 +111,12 @@ async def test_a_delivery_that_stays_impossible_becomes_a_pause_and_its_end_a_de
     w = await world.workflow(workflow_id)
     assert (w.status, w.admitted) == ("paused", False)
     assert "no route to host" in w.reason
+    await world.act(command)
     world.pushes.fails = None
     resumed = order(c.ResumeWorkflow, workflow_id)
     await world.journal.execute(resumed)
     await world.act(resumed)
+    await world.act(await the_order(world))
     w = await world.workflow(workflow_id)
     assert (w.status, world.pushes.pushed) == ("completed", [(w.branch, w.commit)])
 
@@ -130,5 +132,6 @@ async def test_a_failed_delivery_is_retried_without_working_again(world: World) 
     retried = order(c.RetryWorkflow, workflow_id)
     await world.journal.execute(retried)
     await world.act(retried)
+    await world.act(await the_order(world))
     w = await world.workflow(workflow_id)
     assert (w.status, w.epoch) == ("completed", before.epoch)

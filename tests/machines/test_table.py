@@ -77,7 +77,9 @@ class Table(RuleBasedStateMachine):
         """What it does for an order: opens an attempt where one is asked for."""
         assert self.w is not None
         self.owed = self.w.done and self.w.status == "in_progress"
-        if self.w.status in ("pending", "approved") and not self.w.parked_until:
+        if self.w.queued and self.w.done:
+            self.after(control(self.w, (e.WorkflowAdmitted(id="a", workflow_id=self.w.id),), NOW))
+        elif self.w.status in ("pending", "approved") and not self.w.parked_until:
             self.after(control(self.w, (opening(self.w),), NOW))
 
     @rule(final=st.booleans())

@@ -138,6 +138,8 @@ class Gatekeeper:
             opened.clear()
             if not w.queued:
                 return ()
+            if w.done:
+                return (_admitted(w, one, self._waited_for.get(w.id, "")),)
             if one.used_up:
                 return (_without_means(w, self._limits),)
             if left(replace(w, cap=Budget())).used_up:
@@ -206,7 +208,7 @@ async def _quietly(work: Coroutine[None, None, None]) -> None:
 
 def _admitted(w: Workflow, one: Admission, waited_for: str) -> e.WorkflowAdmitted:
     return e.WorkflowAdmitted(
-        id=derive_id(w.id, f"admitted/{w.epoch + 1}"),
+        id=derive_id(w.id, f"admitted/{w.sequence}"),
         workflow_id=w.id,
         correlation_id=w.correlation_id,
         waited_for=waited_for,

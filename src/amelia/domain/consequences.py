@@ -29,7 +29,7 @@ def follow_up(workflow: Workflow, event: Event) -> c.AnyCommand | None:
             | e.ApprovalDeadlinePassed()
         ):
             return attend(event.workflow_id, event.id, event.correlation_id)
-        case e.WorkflowCompleted(result="success") if workflow.phase == "delivering":
+        case e.WorkflowCompleted(result="success") | e.WorkflowAdmitted() if workflow.phase == "delivering":
             return c.DeliverWorkflow(
                 id=derive_id(event.id, "deliver"),
                 workflow_id=event.workflow_id,

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ..contract import events as e
 from ..contract.envelope import Event
 from ..contract.workflow import Budget, Money, Phase
-from .folds import closed, control, end, failed, gate
+from .folds import closed, control, end, failed, gate, to_deliver
 from .table import allows
 from .workflow import HandedIn, Missing, Workflow, lost_in_a_row, total
 
@@ -69,7 +69,8 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
                 microdollars=event.reserved.microdollars and event.reserved.microdollars + spent.cost_microdollars,
                 tokens=event.reserved.tokens and event.reserved.tokens + spent.tokens,
             )
-            return replace(w, admitted=True, cap=cap)
+            admitted = replace(w, admitted=True, cap=cap)
+            return to_deliver(admitted) if w.done and w.status == "pending" else admitted
         case e.AttemptOpened():
             return replace(
                 w,

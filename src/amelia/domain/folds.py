@@ -100,8 +100,6 @@ def control(w: Workflow, event: Control) -> Workflow:
             return _paused(w, "the session reached its longest life; resume the workflow to go on")
         case e.BudgetReached():
             return _paused(w, "the next call of a model would pass the budget; resume it with a larger one")
-        case e.WorkflowResumed() if w.done:
-            return _to_deliver(w, event.timestamp)
         case e.WorkflowResumed():
             return replace(w, status="pending", lost=0, reason=f"resumed by {event.resumed_by}; waits for its turn")
         case e.WorkflowRetried(start=True):
@@ -110,7 +108,8 @@ def control(w: Workflow, event: Control) -> Workflow:
             anew = replace(anew, block=None, previous=None, decision=None, commit="", lost=0, stalled=False)
             return replace(anew, status="pending", phase="", reason=reason)
         case e.WorkflowRetried() if w.done:
-            return _to_deliver(w, event.timestamp)
+            reason = f"to be delivered again, says {event.retried_by}; waits for its turn"
+            return replace(w, status="pending", reason=reason)
         case e.WorkflowRetried() if w.block is not None and (w.decision is None or w.decision.kind != "approved"):
             return _waiting(replace(w, block=replace(w.block, deadline="", reminder="")))
         case e.WorkflowRetried():
@@ -138,7 +137,7 @@ def end(w: Workflow, event: e.WorkflowCompleted | e.DeliveryStarted | e.BranchPu
             if w.handed_in is None:
                 return failed(w, "the runtime completed without handing in any work")
             done = replace(w, done=True, lost=0, unresolved=event.unresolved, summary=event.summary)
-            return _to_deliver(done, "")
+            return to_deliver(done)
         case e.DeliveryStarted():
             return replace(w, delivering_since=w.delivering_since or event.timestamp)
         case e.BranchPushed(pull_request=True):
@@ -172,8 +171,8 @@ def _paused(w: Workflow, reason: str) -> Workflow:
     return replace(closed(w), status="paused", admitted=False, reason=reason)
 
 
-def _to_deliver(w: Workflow, since: str) -> Workflow:
-    return replace(closed(w), status="in_progress", phase="delivering", reason="", delivering_since=since)
+def to_deliver(w: Workflow) -> Workflow:
+    return replace(closed(w), status="in_progress", phase="delivering", reason="", delivering_since="")
 
 
 def _delivered(w: Workflow) -> Workflow:

@@ -30,7 +30,7 @@ def _to(*statuses: Status) -> frozenset[Status]:
 
 _ALLOWED: dict[Status, Targets] = {
     "pending": {
-        e.WorkflowAdmitted: _to("pending"),
+        e.WorkflowAdmitted: _to("pending", "in_progress"),
         e.AttemptOpened: _to("in_progress"),
         e.WorkflowParked: _to("pending"),
         e.WorkflowPaused: _to("paused"),
@@ -73,13 +73,13 @@ _ALLOWED: dict[Status, Targets] = {
     },
     "paused": {
         **{kind: _to("paused") for kind in _PROGRESS},
-        e.WorkflowResumed: _to("pending", "in_progress"),
+        e.WorkflowResumed: _to("pending"),
         e.WorkflowCancelled: _to("cancelled"),
         e.CommandRefused: _to("paused", "failed"),
     },
     "completed": {},
-    "failed": {e.WorkflowRetried: _to("pending", "blocked", "in_progress")},
-    "cancelled": {e.WorkflowRetried: _to("pending", "blocked", "in_progress")},
+    "failed": {e.WorkflowRetried: _to("pending", "blocked")},
+    "cancelled": {e.WorkflowRetried: _to("pending", "blocked")},
 }
 
 TRANSITIONS: dict[tuple[Status, type[Event]], frozenset[Status]] = {
