@@ -17,7 +17,7 @@ _STATUSES = ["pending", "in_progress", "blocked", "approved", "paused", "complet
 @click.command("list")
 @click.option("--status", type=click.Choice(_STATUSES), multiple=True, help="Only those in it; may be repeated.")
 @click.option("--owner", default="", metavar="NAME", help="Only those of this owner.")
-@click.option("--repo", "repository", default="", metavar="URL", help="Only those on this repository.")
+@click.option("--repository", default="", metavar="URL", help="Only those on this repository.")
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
 @click.option("--cursor", default="", help="Go on after the page that ended with this cursor.")
 @options.fleet

@@ -210,7 +210,9 @@ def test_artifacts_are_listed_and_fetched(amelia: Amelia, fleet: PretendFleet) -
 
 
 def test_lists_are_narrowed_by_status_owner_and_repository(amelia: Amelia, fleet: PretendFleet) -> None:
-    ran = amelia("workflows", "list", "--status", "failed", "--status", "paused", "--owner", "a b", "--repo", "r&x=1")
+    ran = amelia(
+        "workflows", "list", "--status", "failed", "--status", "paused", "--owner", "a b", "--repository", "r&x=1"
+    )
     assert (ran.code, "no workflows are like that" in ran.out) == (0, True)
 
 

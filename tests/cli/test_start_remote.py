@@ -86,7 +86,9 @@ def test_a_job_that_is_run_again_attaches_to_what_it_has_started(amelia: Amelia,
 
 
 def test_a_budget_and_a_priority_travel_with_the_request(amelia: Amelia, fleet: PretendFleet) -> None:
-    Path("settings.amelia.yaml").write_text("profiles: {default: {approval_minutes: 90, budget: {dollars: 1, tokens: 9}}}")
+    Path("settings.amelia.yaml").write_text(
+        "profiles: {default: {approval_minutes: 90, budget: {dollars: 1, tokens: 9}}}"
+    )
     words = ["--budget", "2.50", "--priority", "-3"]
     assert amelia("start", "issue.md", "--remote", "--detach", *words).code == 0
     assert (asked(fleet).budget, asked(fleet).priority) == (Budget(microdollars=2_500_000, tokens=9), -3)
