@@ -29,9 +29,9 @@ amelia = LazyGroup(
       amelia up --detach && amelia start issues/wrong-total.md --remote
     """,
     epilog="""\b
-    Exit codes: 0 success, 1 the workflow failed, was cancelled or paused, 2
-    wrong usage or refused, 3 not signed in, 4 not found, 5 conflict, 7
-    unavailable, 70 an error inside amelia, 130 interrupted, 141 output closed.
+    Exit codes: 0 success, 1 the workflow failed, was cancelled or paused,
+    2 wrong usage or refused, 3 not signed in, 4 not found, 5 conflict,
+    7 unavailable, 70 an error inside amelia, 130 interrupted, 141 output closed.
     """,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
