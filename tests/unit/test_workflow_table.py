@@ -163,3 +163,9 @@ def same_but_for_counters(before: Workflow, after: Workflow) -> bool:
     return all(
         getattr(before, name) == getattr(after, name) for name in Workflow.__struct_fields__ if name not in COUNTERS
     )
+
+
+def test_a_takeover_in_the_middle_of_a_task_shows_its_phase_as_soon_as_an_agent_is_heard() -> None:
+    w = workflow(status="in_progress", phase="starting", epoch=2, open=True)
+    heard = e.ToolCalled(id="1", workflow_id=w.id, attempt=2, ordinal=1, agent="developer", tool="run", summary="s")
+    assert evolve(w, heard).phase == "executing"

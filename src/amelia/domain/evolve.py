@@ -132,6 +132,8 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             return replace(w, phase="planning")
         case e.AgentStarted():
             return replace(w, phase=_PHASE_OF.get(event.agent, w.phase))
+        case e.AgentMessage() | e.ToolCalled() if w.phase == "starting":
+            return replace(w, phase=_PHASE_OF.get(event.agent, w.phase))
         case e.WorkHandedIn():
             handed_in = HandedIn(
                 bundle=event.bundle,
