@@ -133,10 +133,13 @@ class Gatekeeper:
         """Looks again under the row's lock. Invoked behind it: the next one need not wait for that."""
         opening = await self._attempts.opening(next(iter(command_ids), ""))
         opened: list[int] = []
+        room = not one.used_up or not full(await self._journal.places_taken(), self._limits)
 
         def reading(w: Workflow, now: str) -> tuple[Event, ...]:
             opened.clear()
             if not w.queued:
+                return ()
+            if w.done and not room:
                 return ()
             if w.done:
                 return (_admitted(w, one, self._waited_for.get(w.id, "")),)
