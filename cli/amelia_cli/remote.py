@@ -72,8 +72,8 @@ def _stay(plane: ControlPlane, started: WorkflowView, asked: "Asked", *, auto: b
     if asked.output == "text":
         click.echo(started.id, err=silent)
     with view(asked.output, silent=silent) as shown:
-        gate = _Gate(plane, shown, asks=asked.output == "text" and not silent and can_ask())
-        ended = to_the_end(plane, started.id, shown, blocked=None if auto else gate.blocked)
+        gate = _Gate(plane, shown, asks=asked.output == "text" and not silent and can_ask(), auto=auto)
+        ended = to_the_end(plane, started.id, shown, blocked=gate.blocked)
     if asked.output == "json":
         document(ended) if silent else json_line({"type": "workflow", "workflow": ended})
     else:
@@ -83,17 +83,25 @@ def _stay(plane: ControlPlane, started: WorkflowView, asked: "Asked", *, auto: b
 
 
 class _Gate:
-    """What is done when the plan waits: ask whoever is at the terminal, else say how to decide it, once a block."""
+    """What is done when a person is waited for: of a plan, ask whoever is at the terminal, else say how to decide it,
+    once a block; of a pause, say how to end it. With ``auto`` the policy decides plans."""
 
-    def __init__(self, plane: ControlPlane, shown: View, *, asks: bool) -> None:
-        self._plane, self._shown, self._asks = plane, shown, asks
+    def __init__(self, plane: ControlPlane, shown: View, *, asks: bool, auto: bool) -> None:
+        self._plane, self._shown, self._asks, self._auto = plane, shown, asks, auto
         self._told: set[str] = set()
 
     def blocked(self, current: WorkflowView) -> bool:
         """Whether to stay."""
-        if current.block_id in self._told:
+        paused = current.status == "paused"
+        what = f"paused {current.attempt} {current.reason}" if paused else current.block_id
+        if what in self._told or (self._auto and not paused):
             return True
-        self._told.add(current.block_id)
+        self._told.add(what)
+        if paused:
+            click.echo(
+                f"{current.id} is paused: {clean(current.reason)}; amelia workflows resume {current.id}", err=True
+            )
+            return True
         if not self._asks:
             click.echo(
                 f"{current.id} waits for approval: amelia workflows plan {current.id}, "

@@ -51,6 +51,18 @@ def advance(seen: Seen, event: e.AnyEvent) -> Seen:
             return replace(seen, phase="failed", words=f"rejected by {event.rejected_by}")
         case e.WorkflowCancelled():
             return replace(seen, phase="cancelled", words=event.reason)
+        case e.ApprovalDeadlinePassed():
+            return replace(seen, phase="failed", words=f"nobody decided the plan until {event.deadline}")
+        case e.WorkflowRevised():
+            return replace(seen, phase="pending", plan=None, steps={}, words=f"revised by {event.revised_by}")
+        case e.WorkflowPaused() | e.WorkflowTimeout() | e.BudgetReached():
+            return replace(seen, phase="paused", agent="", words=getattr(event, "reason", ""))
+        case e.WorkflowResumed() | e.WorkflowRetried():
+            return replace(seen, phase="pending", words="")
+        case e.DeliveryStarted() | e.BranchPushed(pull_request=True):
+            return replace(seen, phase="delivering", agent="", words=f"{event.branch} at {event.commit[:12]}")
+        case e.PullRequestOpened():
+            return replace(seen, phase="completed", agent="", words=event.url)
         case e.BranchPushed():
             return replace(seen, phase="completed", agent="", words=f"{event.branch} at {event.commit[:12]}")
         case e.AgentStarted():
@@ -61,7 +73,7 @@ def advance(seen: Seen, event: e.AnyEvent) -> Seen:
             step = seen.steps.get(event.task_id, Step(event.task_id))
             return replace(seen, steps={**seen.steps, event.task_id: Step(step.title, event.status)})
         case e.TokensUsed():
-            return replace(seen, spent={**seen.spent, event.attempt: event.used})
+            return replace(seen, spent={**seen.spent, event.of_attempt or event.attempt: event.used})
         case e.AgentMessage():
             return replace(seen, agent=event.agent, words=event.content)
         case e.ToolCalled():

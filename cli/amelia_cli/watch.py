@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 _MAY_END = frozenset(
     {
+        "approval_deadline_passed",
         "branch_pushed",
         "command_refused",
+        "pull_request_opened",
         "runtime_lost",
         "workflow_cancelled",
         "workflow_completed",
         "workflow_rejected",
     }
 )
+_MAY_STOP = frozenset({"budget_reached", "workflow_blocked", "workflow_paused", "workflow_timeout"})
 
 
 def to_the_end(
@@ -36,7 +39,8 @@ def to_the_end(
     after: int = 0,
     blocked: Callable[[WorkflowView], bool] | None = None,
 ) -> WorkflowView:
-    """The workflow as it ended, all its events shown; or as it is when ``blocked`` answers that nobody stays.
+    """The workflow as it ended, all its events shown; or as it is when ``blocked`` answers that nobody stays. It is
+    asked when the workflow waits for a person: for a decision, or to be resumed.
 
     The status is asked for, not guessed from events: when one may have ended it, when the stream has caught up,
     and with each ping.
@@ -46,7 +50,7 @@ def to_the_end(
         if isinstance(frame, Streamed):
             last = frame.sequence
             show(shown, frame)
-            look = live and (frame.type in _MAY_END or (frame.type == "workflow_blocked" and blocked is not None))
+            look = live and (frame.type in _MAY_END or (frame.type in _MAY_STOP and blocked is not None))
         else:
             live, look = live or isinstance(frame, CaughtUp), True
         current = _look(plane, workflow_id) if look else None
@@ -54,8 +58,8 @@ def to_the_end(
             continue
         if current.status in TERMINAL and last >= current.sequence:
             return current
-        asks = isinstance(frame, CaughtUp) or getattr(frame, "type", "") == "workflow_blocked"
-        if blocked is not None and asks and current.status == "blocked" and not blocked(current):
+        asks = isinstance(frame, CaughtUp) or getattr(frame, "type", "") in _MAY_STOP
+        if blocked is not None and asks and current.status in ("blocked", "paused") and not blocked(current):
             return current
     raise AssertionError("a stream does not end by itself")
 

@@ -11,7 +11,7 @@ import pytest
 from amelia.contract import events as e
 from amelia.contract.plan import plan_sha256
 from amelia.contract.views import StartRequest, WorkflowView
-from amelia.contract.workflow import Budget
+from amelia.contract.workflow import Budget, Money
 
 from ..client.pretend_fleet import PLAN, PretendFleet
 from .conftest import AMELIA, Amelia, answering
@@ -164,6 +164,29 @@ def test_on_a_terminal_the_plan_is_shown_and_asked_about(
     assert (ended, end in seen) == (code, True), seen
     if ("What is wrong", "too large") in answers:
         assert working.decisions[0].feedback == "too large"
+
+
+def test_a_pause_is_told_to_whoever_waits_with_how_to_end_it(amelia: Amelia, fleet: PretendFleet) -> None:
+    def pauses(workflow_id: str, request: StartRequest) -> None:
+        fleet.change(workflow_id, status="paused", reason="the budget is reached")
+        spent, budget = Money(cost_microdollars=4), Budget(microdollars=5)
+        fleet.say(workflow_id, e.BudgetReached(id="p", workflow_id=workflow_id, budget=budget, spent=spent))
+
+    def resume() -> None:
+        while not fleet.views:
+            done.wait(0.05)
+        [workflow_id] = fleet.views
+        done.wait(0.3)
+        ends(fleet, workflow_id)
+
+    fleet.on_start = pauses
+    done = threading.Event()
+    resuming = threading.Thread(target=resume)
+    resuming.start()
+    ran = amelia("start", "issue.md", "--remote", "--auto-approve", "--wait")
+    resuming.join()
+    assert ran.code == 0
+    assert ran.err.count("is paused: the budget is reached; amelia workflows resume wf-") == 1
 
 
 def test_auto_approved_nobody_is_asked(working: PretendFleet) -> None:
