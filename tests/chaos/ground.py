@@ -155,10 +155,16 @@ class Ground:
         async with client.put(f"{self.proxy}/_weather", data=msgspec.json.encode(weather)) as answer:
             answer.raise_for_status()
 
-    async def pid(self, part: str) -> int:
-        """0 when it is not running just now."""
+    async def pid(self, part: str, up_seconds: float = 0) -> int:
+        """0 when it is not running just now, or not for so long yet."""
         found = await asyncio.to_thread(parts, self.state)
-        return next((p.pid for p in found if p.name == part), 0)
+        return next((p.pid for p in found if p.name == part and p.uptime_seconds >= up_seconds), 0)
+
+    async def ready(self, client: aiohttp.ClientSession) -> bool:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with client.get(f"{self.url}/api/v1/health/ready", timeout=aiohttp.ClientTimeout(3)) as answer:
+                return answer.status == 200
+        return False
 
     async def sessions(self, client: aiohttp.ClientSession) -> dict[str, int]:
         """Processes by workflow id; empty while the stand-in is away."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -51,6 +52,7 @@ class Hazards:
         self._random = random.Random(f"hazards/{seed}")
         self._pace = pace
         self._aside: set[asyncio.Task[None]] = set()
+        self._start_seconds = 3.0
         self.happened: Counter[str] = Counter()
 
     async def strike(self, stop: asyncio.Event, say: Callable[[str], None]) -> None:
@@ -79,6 +81,18 @@ class Hazards:
             except TimeoutError:
                 continue
 
+    async def time_starts(self) -> None:
+        """For ever: how long the api takes from death to readiness. On a busy machine programs that are killed sooner
+        than they start would never get to do anything that could go wrong."""
+        while True:
+            gone = time.monotonic()
+            while not await self._ground.ready(self._client):
+                await asyncio.sleep(0.2)
+            took = time.monotonic() - gone
+            if took > 1:
+                self._start_seconds = max(3.0, (self._start_seconds + took) / 2)
+            await asyncio.sleep(0.5)
+
     async def calm(self) -> None:
         await asyncio.gather(*self._aside)
         await self._ground.weather(self._client, CLEAR)
@@ -92,7 +106,8 @@ class Hazards:
             yield from deck
 
     async def _kill(self, part: str, number: signal.Signals) -> str:
-        return f"{number.name} {part}" if send(await self._ground.pid(part), number) else ""
+        pid = await self._ground.pid(part, 2 * self._start_seconds)
+        return f"{number.name} {part}" if send(pid, number) else ""
 
     async def _kill_part(self) -> str:
         return await self._kill(self._random.choice(_PARTS), signal.SIGKILL)
@@ -110,7 +125,7 @@ class Hazards:
         if name == "session":
             pid = self._random.choice(sorted((await self._ground.sessions(self._client)).values()) or [0])
         else:
-            pid = await self._ground.pid(name)
+            pid = await self._ground.pid(name, 2 * self._start_seconds)
         if not send(pid, signal.SIGSTOP):
             return ""
         task = asyncio.create_task(_thaw(pid))

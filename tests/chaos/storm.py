@@ -22,8 +22,8 @@ _RESTING = frozenset({"blocked", "paused", "completed", "failed", "cancelled"})
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """``storm_seconds`` is for how long it may blow at most; it ends when most stories have. ``bound_seconds`` is how
-    long after it the last story may take. ``at_once`` stories are lived beside each other, ``pace`` is the seconds
+    """``storm_seconds`` is for how long it may blow at most; it ends when most stories have. ``bound_seconds`` is for how
+    long after it nothing may happen while a story is not over. ``at_once`` stories are lived beside each other, ``pace`` is the seconds
     between two hazards, 0 for none; without them ``weather`` and ``faults`` stay as they are given."""
 
     seed: int
@@ -31,7 +31,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     repositories: int = 4
     forged: int = 3
     storm_seconds: float = 300
-    bound_seconds: float = 90
+    bound_seconds: float = 60
     at_once: int = 28
     watched: int = 12
     pace: float = 2.0
@@ -56,7 +56,7 @@ async def blow(ground: Ground, plan: Plan, told: list[Story], say: Say) -> Outco
         stop, quiet = asyncio.Event(), asyncio.Event()
         recorder = Recorder(client, ground.emulator)
         await recorder.subscribe()
-        aside = [asyncio.create_task(recorder.listen(seen.heard))]
+        aside = [asyncio.create_task(recorder.listen(seen.heard)), asyncio.create_task(hazards.time_starts())]
         for story in told[:: max(1, len(told) // plan.watched)]:
             aside.append(asyncio.create_task(Watcher(desk, story, plan.seed, seen.readings).live(stop)))
         began = time.monotonic()
@@ -71,9 +71,9 @@ async def blow(ground: Ground, plan: Plan, told: list[Story], say: Say) -> Outco
         await hazards.calm()
         calm = time.monotonic()
         say(_at(began, f"calm; {sum(life.done() for life in lives)} of {len(lives)} stories are over"))
-        _, still = await asyncio.wait(lives, timeout=plan.bound_seconds + max(0.0, plan.storm_seconds - calm + began))
+        await _settled(lives, told, plan.bound_seconds)
         ended = time.monotonic()
-        for life in still:
+        for life in lives:
             life.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
         await _look(ground, client, desk, seen)
@@ -98,6 +98,18 @@ def _at(began: float, what: str) -> str:
 async def _in_turn(room: asyncio.Semaphore, person: Person) -> None:
     async with room:
         await person.live()
+
+
+async def _settled(lives: list["asyncio.Task[None]"], told: list[Story], bound_seconds: float) -> None:
+    """Until all are over, or nothing has happened to any of them for so long."""
+    heard, since = -1, time.monotonic()
+    while not all(life.done() for life in lives):
+        now = sum(len(story.polls) + len(story.answers) for story in told)
+        if now != heard:
+            heard, since = now, time.monotonic()
+        elif time.monotonic() > since + bound_seconds:
+            return
+        await asyncio.sleep(0.2)
 
 
 async def _most_done(lives: list["asyncio.Task[None]"], seconds: float) -> None:
