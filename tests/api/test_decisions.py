@@ -107,6 +107,9 @@ async def test_a_decision_about_an_older_plan_is_told_what_changed(
         assert "tasks tests, docs were added, task round was removed, task sum was changed" in problem["detail"]
         assert "\n" not in problem["detail"]
         assert "+sum: Sum exactly" in problem["changes"].splitlines()
+    if verb == "approve":
+        gone = await http.post(f"{workflow.path}/approve", json={"plan_sha256": plan_sha256(FIRST), "tasks": ["round"]})
+        assert (gone.status_code, "task round was removed" in gone.json()["detail"]) == (409, True)
     both = {"plan_sha256": plan_sha256(SECOND), "block_id": new_block, **feedback}
     assert (await http.post(f"{workflow.path}/{verb}", json=both)).status_code == 200
 

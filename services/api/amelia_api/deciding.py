@@ -9,13 +9,13 @@ from amelia.contract import commands as c
 from amelia.contract.plan import plan_sha256
 from amelia.contract.views import DecisionRequest, ReviseRequest, WorkflowView
 from amelia.domain.plan import part_of
-from amelia.errors import AmeliaError, Conflict, Refused
+from amelia.errors import AmeliaError, Conflict, NotFound, Refused
 from amelia.ports import agents, journal
 
 from .depends import Journal, ObjectStore, TheCaller
 from .orders import IdempotencyKey, command_id, give, the_row
 from .problems import answers
-from .proposed import plan_of, stale
+from .proposed import PlanChanged, plan_of, stale
 
 _MAY_ANSWER = answers(400, 401, 404, 409, 413, 422, 503)
 _WHATEVER_WAITS = DecisionRequest()
@@ -50,8 +50,6 @@ class Deciding(Controller):
             plan_sha256=data.plan_sha256,
             tasks=data.tasks,
         )
-        if data.tasks:
-            command = await _partly(command, journal, objects)
         return await _decide(command, data, journal, objects)
 
     @post("/reject", status_code=200, responses=_MAY_ANSWER)
@@ -105,23 +103,29 @@ async def _decide(
     command: _Decision, body: DecisionRequest | ReviseRequest, journal: journal.Journal, objects: agents.ObjectStore
 ) -> Response[WorkflowView]:
     try:
+        if isinstance(command, c.ApproveWorkflow) and command.tasks:
+            command = await _partly(command, journal, objects)
         return await give(journal, command, body)
-    except Conflict as conflict:
-        raise await _explained(command, conflict, journal, objects) from None
+    except NotFound:
+        raise
+    except Refused as refusal:
+        raise await _explained(command, refusal, journal, objects) from None
 
 
 async def _explained(
-    command: _Decision, conflict: Conflict, journal: journal.Journal, objects: agents.ObjectStore
-) -> Conflict:
-    """The conflict, with what changed when it is about an older plan."""
+    command: _Decision, refusal: Refused, journal: journal.Journal, objects: agents.ObjectStore
+) -> Refused:
+    """The refusal; when it comes from an older plan being named, what changed since."""
     try:
         w = (await the_row(journal, command.workflow_id)).workflow
         if w.status != "blocked" or w.block is None:
-            return conflict
+            return refusal
         older = await stale(journal, objects, w.id, w.block, command.block_id, command.plan_sha256)
     except AmeliaError:
-        return conflict
-    return older or conflict
+        return refusal
+    if older is None or not (isinstance(refusal, Conflict) or isinstance(older, PlanChanged)):
+        return refusal
+    return older
 
 
 async def _partly(
