@@ -158,6 +158,8 @@ class Draft:
 
     def _room(self) -> list[Held]:
         """Of the events that came early, those that there is room for: facts and the lowest numbers first."""
+        if not self._early:
+            return []
         there = self._seen.held - len(self._unheld)
         ordered = sorted(self._early.values(), key=lambda h: (not h.event.fact, h.event.fact, h.event.ordinal))
         facts = [held for held in ordered if held.event.fact]

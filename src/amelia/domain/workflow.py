@@ -126,8 +126,13 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.status in ("pending", "approved") and not self.admitted and not self.parked_until
 
 
+_NOTHING = Money()
+
+
 def total(spent: dict[int, Money]) -> Money:
     """What all attempts spent together."""
+    if len(spent) < 2:
+        return next(iter(spent.values()), _NOTHING)
     return Money(**{name: sum(getattr(m, name) for m in spent.values()) for name in Money.__struct_fields__})
 
 

@@ -74,9 +74,10 @@ def row(workflow: Workflow, record: Any) -> Row:
 def answer(row: Row) -> str:
     """What a command is answered with, now and whenever it is repeated. The issue's body, which never changes, is left
     to the row."""
-    w = row.workflow
-    brief = msgspec.structs.replace(w, issue=msgspec.structs.replace(w.issue, body=""))
-    return _encode(workflow_view(brief, timestamp(row.created_at), timestamp(row.updated_at))).decode()
+    view = workflow_view(row.workflow, timestamp(row.created_at), timestamp(row.updated_at))
+    if view.issue.body:
+        view = msgspec.structs.replace(view, issue=msgspec.structs.replace(view.issue, body=""))
+    return _encode(view).decode()
 
 
 def timestamp(moment: datetime) -> str:

@@ -213,7 +213,7 @@ async def _write_spending(
     more: dict[tuple[str, str], tuple[int, int]] = {}
     for id_, was in before.items():
         now = seen[id_].workflow
-        if now is None or (was is not None and now.spent is was.spent):
+        if now is None or not now.spent or (was is not None and now.spent is was.spent):
             continue
         spent, known = total(now.spent), total(was.spent if was else {})
         dollars, tokens = more.get((now.team, now.owner), (0, 0))
