@@ -22,9 +22,9 @@ _RESTING = frozenset({"blocked", "paused", "completed", "failed", "cancelled"})
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """``storm_seconds`` is for how long it may blow at most; it ends when most stories have. ``bound_seconds`` is for how
-    long after it nothing may happen while a story is not over. ``at_once`` stories are lived beside each other, ``pace`` is the seconds
-    between two hazards, 0 for none; without them ``weather`` and ``faults`` stay as they are given."""
+    """``storm_seconds`` is for how long it may blow at most; it ends when most stories have. ``bound_seconds`` is for
+    how long after it nothing may happen while a story is not over. ``at_once`` stories are lived beside each other,
+    ``pace`` is the seconds between two hazards, 0 for none; without them ``weather`` and ``faults`` stay as given."""
 
     seed: int
     workflows: int = 100
