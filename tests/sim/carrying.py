@@ -17,6 +17,7 @@ from amelia.contract.envelope import Event
 from amelia.contract.invocation import Invocation
 from amelia.contract.plan import Plan, Task, Verdict, plan_sha256
 from amelia.contract.workflow import Money
+from amelia.domain.plan import part_of
 from amelia.errors import Unavailable
 from amelia.orchestrator.facts import above, fact_id, record, unheard_pause
 from amelia.orchestrator.job import Ended
@@ -34,13 +35,14 @@ _PAUSES = (2, 10, 30)
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agents of one workflow will do."""
+    """What the agents of one workflow will do. ``blames``: so many times its repository cannot be cloned."""
 
     tasks: int
     turns: int
     turn_seconds: float
     rounds: int
     fails: bool
+    blames: int
     large_plan: bool
 
     @classmethod
@@ -51,6 +53,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
             turn_seconds=rng.choice((0.05, 0.5, 2.0, 6.0)),
             rounds=rng.choice((1, 1, 2)),
             fails=rng.random() < 0.1,
+            blames=rng.choice((1, 2)) if rng.random() < 0.1 else 0,
             large_plan=rng.random() < 0.15,
         )
 
@@ -93,6 +96,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     used: dict[int, Money] = {}
     result: Literal["", "success", "failed"] = ""
     cause: str = ""
+    blames: bool = False
 
 
 _sheet = msgspec.json.Decoder(Sheet).decode
@@ -109,6 +113,7 @@ class Run:
         self._script = world.scripts[asked.workflow_id]
         self._announced = asked.highest_fact
         self._objects = world.objects_for(machine)
+        world.ledger.begins(asked.workflow_id)
 
     async def to_the_end(self) -> Ended:
         state = await self._memory(lambda: self._world.memory.adopt(self._thread, self._asked.epoch))
@@ -143,7 +148,7 @@ class Run:
             return sheet
         back = sheet.back_to if sheet.step == "end" and sheet.result == "failed" else ""
         again = replace(sheet, retries=self._asked.retries)
-        return replace(again, step=back, back_to="", result="", cause="") if back else again
+        return replace(again, step=back, back_to="", result="", cause="", blames=False) if back else again
 
     async def _step(self, state: State, sheet: Sheet) -> tuple[Sheet, Said] | None:
         """What a step came to and what it says; None when it waits."""
@@ -155,6 +160,10 @@ class Run:
         heard, read = self._read(sheet)
         match sheet.step:
             case "open":
+                if heard.retries < self._script.blames:
+                    cause = f"the repository is away, the {heard.retries + 1}th time"
+                    broken = replace(heard, step="finish", back_to="open", result="failed", cause=cause, blames=True)
+                    return broken, tuple(read)
                 await self._turn("", 0)
                 started = e.WorkflowStarted(id="", workflow_id=self._id, base_commit="b" * 40)
                 said: Said = (started, e.AgentStarted(id="", workflow_id=self._id, agent="architect"))
@@ -188,7 +197,12 @@ class Run:
 
     def _gate(self, sheet: Sheet) -> tuple[Sheet, Said] | None:
         decision = self._asked.decision
-        if decision is None or (decision.block_id, decision.plan_sha256) != (sheet.block_id, sheet.plan_sha256):
+        if decision is None or decision.block_id != sheet.block_id:
+            return None
+        if decision.tasks and sheet.plan is not None:
+            part = part_of(sheet.plan, decision.tasks)
+            sheet = replace(sheet, plan=part, plan_sha256=plan_sha256(part))
+        if decision.plan_sha256 != sheet.plan_sha256:
             return None
         if decision.kind == "revised":
             return replace(sheet, step="plan", revised=sheet.revised + 1), ()
@@ -227,7 +241,13 @@ class Run:
         return replace(sheet, round=sheet.round + 1), said
 
     async def _finish(self, sheet: Sheet) -> tuple[Sheet, Said]:
-        ended = e.WorkflowCompleted(id="", workflow_id=self._id, result=sheet.result or "failed", cause=sheet.cause)
+        ended = e.WorkflowCompleted(
+            id="",
+            workflow_id=self._id,
+            result=sheet.result or "failed",
+            cause=sheet.cause,
+            blame="repository" if sheet.blames else "",
+        )
         if sheet.result != "success":
             return replace(sheet, step="end"), (ended,)
         commit = f"{sheet.plan_sha256[:32]}{self._asked.generation:08}"
@@ -279,7 +299,12 @@ class Run:
             await asyncio.Event().wait()
         await asyncio.sleep(rng.random() * self._script.turn_seconds)
         if number:
-            await self._machine.call("model", lambda: self._world.ledger.turn(self._id, task, number))
+            await self._machine.call("model", lambda: self._paid(task, number))
+
+    def _paid(self, task: str, number: int) -> None:
+        """Whoever was taken over may still ask for what the other asks for too."""
+        self._world.ledger.turn(self._id)
+        self._world.watch.paid(self._id, self._asked.epoch, task, number)
 
     async def _memory(self, effect: Callable[[], State]) -> State:
         weather = self._world.weather

@@ -61,15 +61,18 @@ def sessions_end(world: "World") -> None:
 def timers_strike(world: "World") -> None:
     """What is due is done, a while after the storm."""
     calm = world.loop.time() - (world.calm_since or 0)
-    if world.calm_since is None or calm < 60:
+    if world.calm_since is None or calm < 45:
         return
     for record in world.database.tables.workflows.values():
-        if record.wake_at and (world.clock.now() - record.wake_at).total_seconds() > 60:
+        if record.gap_since and (world.clock.now() - record.gap_since).total_seconds() > 45:
+            world.watch.broken("I3", f"something of {record.workflow.id} is missing, and nobody asks for it")
+        if calm > 60 and record.wake_at and (world.clock.now() - record.wake_at).total_seconds() > 60:
             world.watch.broken("I9", f"nobody has looked at {record.workflow.id} since its time came")
 
 
 def final(world: "World") -> None:
     _everything_rests(world)
+    _poison_is_buried(world)
     for client in world.clients:
         record = world.database.tables.workflows.get(client.workflow_id)
         accepted = [given.command for given in client.given if given.accepted]
@@ -81,6 +84,7 @@ def final(world: "World") -> None:
         _commands_counted(world, record.workflow, accepted, shown)
         _ended_with_cause(world, record.workflow, shown)
         _decided_once(world, record.workflow, shown)
+        _done_once(world, record.workflow, shown)
         _delivered_once(world, record.workflow)
         if not any(isinstance(event, e.WorkflowRetried) for event in shown):
             _nothing_left_of_a_cancelled_one(world, record.workflow, shown)
@@ -101,13 +105,21 @@ def _everything_rests(world: "World") -> None:
     for queue in (world.commands, world.events):
         if queue.entries:
             broken("I1", f"{len(queue.entries)} messages are left in {queue.name}")
-        for message, reason in queue.dead:
-            if message.body in world.poison:
-                continue
-            broken("I1", f"{message.body[:200]} of {queue.name} became a dead letter: {reason}")
     for container in world.platform.running():
         if container.busy or container.workflow_id in _unwanted(world):
             broken("I8", f"a session is still there for {container.workflow_id}")
+
+
+def _poison_is_buried(world: "World") -> None:
+    """What no consumer can use is a dead letter with its cause; what queues lost need not be, and nothing else is."""
+    graves = {(grave.letter.source, grave.letter.body): grave.letter for grave in world.database.tables.graves.values()}
+    for source, body in sorted(world.poison.keys() - graves.keys()):
+        world.watch.broken("I10", f"{body[:200]!r} of {source} is gone without a dead letter")
+    for (source, body), letter in graves.items():
+        if (source, body) not in world.poison and (source, body) not in world.lost:
+            world.watch.broken("I1", f"{body[:200]!r} of {source} became a dead letter: {letter.cause}")
+        if not letter.cause:
+            world.watch.broken("I10", f"{body[:200]!r} of {source} is a dead letter without a cause")
 
 
 def _commands_counted(world: "World", w: Workflow, accepted: list[c.AnyCommand], shown: Sequence[Event]) -> None:
@@ -144,6 +156,18 @@ def _decided_once(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
             if event.block_id in since_retry:
                 world.watch.broken("I6", f"a block of {w.id} was decided twice")
             since_retry.append(event.block_id)
+
+
+def _done_once(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
+    """A finished task is not finished again, unless the workflow is begun anew."""
+    done = set[str]()
+    for event in shown:
+        if isinstance(event, e.WorkflowRetried) and event.start:
+            done.clear()
+        elif isinstance(event, e.TaskCompleted):
+            if event.task_id in done:
+                world.watch.broken("I3", f"{event.task_id} of {w.id} was finished twice")
+            done.add(event.task_id)
 
 
 def _delivered_once(world: "World", w: Workflow) -> None:

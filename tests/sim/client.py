@@ -104,7 +104,7 @@ class Client:
             elif w.status == "paused":
                 await self._resume(w)
             elif w.status == "blocked" and w.block and w.block.event_id not in decided:
-                await asyncio.sleep(rng.random() * rng.choice((0.2, 5, 5, 300)))
+                await asyncio.sleep(rng.random() * rng.choice((0.2, 5, 5, 90)))
                 await self._decide(w.block.event_id, w.block.plan_sha256)
                 decided.add(w.block.event_id)
             await asyncio.sleep(0.5 + rng.random() * 3)
@@ -133,6 +133,8 @@ class Client:
             wrong = self._order(c.ApproveWorkflow, "wrong", block_id, "0" * 64)
             if await self.give(wrong):
                 self._world.watch.broken("I6", f"an approval of another plan than that of {self.workflow_id} was taken")
+        if 0.4 < how < 0.5 and await self._approve_a_part(block_id, plan):
+            return
         if 0.5 < how < 0.6:
             await self._revise(block_id, plan)
             return
@@ -144,6 +146,24 @@ class Client:
         taken = await asyncio.gather(*(self.give(order) for order in orders))
         if len({type(order) for order, yes in zip(orders, taken, strict=True) if yes}) > 1:
             self._world.watch.broken("I6", f"{self.workflow_id} was both approved and rejected")
+
+    async def _approve_a_part(self, block_id: str, plan: str) -> bool:
+        """False when the plan has no part, or is too large to be looked at."""
+        block = (await self._look()).workflow.block
+        if block is None or block.plan is None or len(block.plan.tasks) < 2:
+            return False
+        part = self._random.sample([task.id for task in block.plan.tasks], len(block.plan.tasks) - 1)
+        id_ = f"{self.workflow_id}/part/{block_id}/{self._retried}"
+        approve = c.ApproveWorkflow(
+            id=id_,
+            workflow_id=self.workflow_id,
+            actor="ada",
+            block_id=block_id,
+            plan_sha256=plan,
+            tasks=tuple(part),
+        )
+        await self.give(approve)
+        return True
 
     async def _revise(self, block_id: str, plan: str) -> None:
         revise = c.ReviseWorkflow(

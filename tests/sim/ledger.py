@@ -19,14 +19,16 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """``spent`` is what models were really paid; ``pushes`` are changes of a branch, not looks at it."""
+    """``spent`` is what models were really paid; ``pushes`` are changes of a branch, not looks at it; ``goes`` are how
+    often somebody began to work, from the newest checkpoint."""
 
     def __init__(self) -> None:
-        self.turns: dict[tuple[str, str, int], int] = {}
+        self.goes: dict[str, int] = {}
         self.spent: dict[str, Money] = {}
         self.pushes: list[Pushed] = []
 
-    def turn(self, workflow_id: str, task: str, number: int) -> None:
-        key = (workflow_id, task, number)
-        self.turns[key] = self.turns.get(key, 0) + 1
+    def begins(self, workflow_id: str) -> None:
+        self.goes[workflow_id] = self.goes.get(workflow_id, 0) + 1
+
+    def turn(self, workflow_id: str) -> None:
         self.spent[workflow_id] = plus(self.spent.get(workflow_id, Money()), PRICE)

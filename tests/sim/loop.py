@@ -6,16 +6,19 @@ Time passes only when nothing can run. The same seed gives the same run, to the 
 import asyncio
 import contextlib
 import gc
+import heapq
 import os
 import random
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 BEGINNING = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 OWNER: ContextVar[object] = ContextVar("OWNER", default=None)
@@ -46,26 +49,32 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self._most_steps = most_steps
         self._passed = 0.0
-        self._tasks = 0
-        self._selector = self
-        self._clock_resolution = 1e-9
+        self._tasks = self._timers = 0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._waits: list[tuple[float, int, asyncio.TimerHandle]] = []
         self.set_task_factory(self._numbered)
         self.set_exception_handler(lambda _, __: None)
 
     def time(self) -> float:
         return self._passed
 
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Stuck("nothing can run, and nothing is waited for that time would bring")
-        self._passed += timeout
-        return []
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        pass
-
     def _write_to_self(self) -> None:
         pass
+
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timers += 1
+        heapq.heappush(self._waits, (when, self._timers, timer))
+        return timer
 
     def _numbered(
         self, loop: asyncio.AbstractEventLoop, coro: Any, *, context: Context | None = None, **_: Any
@@ -74,16 +83,40 @@ class SimLoop(asyncio.BaseEventLoop):
         return SimTask(self._tasks, coro, loop=loop, context=context)
 
     def _run_once(self) -> None:
+        """In place of the base class's, which asks a selector and the clock."""
         self.steps += 1
         if self.steps > self._most_steps:
             raise Stuck(f"still not at rest after {self._most_steps} steps")
-        ready = self._ready  # type: ignore[attr-defined]
-        if len(ready) > 1:
-            shuffled = sorted(ready, key=_number)
-            self.random.shuffle(shuffled)
-            ready.clear()
-            ready.extend(shuffled)
-        super()._run_once()  # type: ignore[misc]
+        self._pass_time()
+        handles = list(self._ready)
+        self._ready.clear()
+        if len(handles) > 1:
+            handles.sort(key=_number)
+            self.random.shuffle(handles)
+        for handle in handles:
+            if not handle._cancelled:
+                handle._run()
+
+    def _pass_time(self) -> None:
+        """To the next moment that something waits for, when nothing can run now."""
+        ready, waits = self._ready, self._waits
+        while waits and (not ready or waits[0][0] <= self._passed):
+            when, _, timer = heapq.heappop(waits)
+            if not timer._cancelled:
+                self._passed = max(self._passed, when)
+                ready.append(timer)
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            raise Stuck("nothing can run, and nothing is waited for that time would bring")
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is dropped when its time comes."""
+
+
+class Never(asyncio.Event):
+    """An event that nobody sets; to wait for it costs nothing."""
+
+    def wait(self) -> "asyncio.Future[Literal[True]]":  # type: ignore[override]
+        return asyncio.get_running_loop().create_future()
 
 
 def _number(handle: asyncio.Handle) -> int:

@@ -71,8 +71,8 @@ class Machine:
         world = self.world
         if world.strikes(world.weather.slow):
             await asyncio.sleep(world.random.choice((0.3, 1.0, 3.0)))
-        else:
-            await asyncio.sleep(0 if world.random.random() < 0.5 else world.random.random() * 0.02)
+        elif (drawn := world.random.random()) < 0.5:
+            await asyncio.sleep(drawn * 0.04 if drawn > 0.25 else 0)
         while (sleeps := self._sleeps_until - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(sleeps)
         self._check()

@@ -2,23 +2,35 @@
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from amelia.consumer import _tried
+from amelia.consumer import DONE, _tried
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.domain.crowd import Limits
 from amelia.domain.workflow import Workflow
 from amelia.errors import Unavailable
+from amelia.orchestrator.facts import record
 
 Bug = Callable[[], "contextlib.AbstractContextManager[None]"]
 Plan = dict[str, Any]
 """By place (``module:name`` or ``module:Class.name``) what is put there."""
-BUGS: dict[str, tuple[str, Bug]] = {}
-"""By name: the invariants it may break, joined by a bar, and how it is planted."""
+
+
+class Planted(NamedTuple):
+    """``invariants`` are those it may break; ``weather`` is what brings it out, and ``seed`` the first one to try."""
+
+    invariants: tuple[str, ...]
+    plant: Bug
+    seed: int
+    weather: Mapping[str, float]
+
+
+BUGS: dict[str, Planted] = {}
 
 
 def _owner(place: str) -> tuple[Any, str]:
@@ -35,7 +47,7 @@ def was(place: str) -> Any:
     return vars(owner)[name]
 
 
-def bug(invariants: str) -> Callable[[Callable[[], Plan]], None]:
+def bug(*invariants: str, seed: int = 0, **weather: float) -> Callable[[Callable[[], Plan]], None]:
     def register(plan: Callable[[], Plan]) -> None:
         @contextlib.contextmanager
         def planted() -> Iterator[None]:
@@ -46,12 +58,12 @@ def bug(invariants: str) -> Callable[[Callable[[], Plan]], None]:
                     setattr(owner, name, new)
                 yield
 
-        BUGS[plan.__name__] = (invariants, planted)
+        BUGS[plan.__name__] = Planted(invariants, planted, seed, weather)
 
     return register
 
 
-@bug("I2|I3")
+@bug("I2", "I3")
 def events_of_older_attempts_are_admitted() -> Plan:
     place = was("amelia.domain.intake:place")
 
@@ -94,7 +106,7 @@ def an_approval_is_not_compared_with_the_plan() -> Plan:
     return {"amelia.domain.decisions:_named": whatever}
 
 
-@bug("I4|I6")
+@bug("I4", "I6")
 def a_second_decision_counts_too() -> Plan:
     named = was("amelia.domain.decisions:_named")
 
@@ -121,7 +133,7 @@ def leases_are_never_renewed() -> Plan:
     return {"amelia.domain.draft:Draft.effects": unrenewed, "amelia.adapters.memory.journal:MemoryJournal.renew": no}
 
 
-@bug("I1|I9")
+@bug("I1", "I9")
 def orders_are_settled_when_they_are_sent() -> Plan:
     send = was("amelia_dispatcher.relay:Relay._send")
 
@@ -134,7 +146,7 @@ def orders_are_settled_when_they_are_sent() -> Plan:
     return {"amelia_dispatcher.relay:Relay._send": settling}
 
 
-@bug("I6|I2")
+@bug("I6", "I2")
 def whatever_is_handed_in_is_pushed() -> Plan:
     finish = was("tests.sim.carrying:Run._finish")
     deliver = was("amelia_dispatcher.deliver:Deliveries._deliver")
@@ -154,7 +166,7 @@ def a_pull_request_is_not_looked_for() -> Plan:
     return {"tests.sim.outside:ForgeClient._there": lambda self, repository, branch: None}
 
 
-@bug("I2|I4|I8")
+@bug("I2", "I4", "I8")
 def a_cancel_does_not_fence() -> Plan:
     place = was("amelia.domain.intake:place")
 
@@ -295,3 +307,72 @@ def an_attempt_that_does_nothing_is_let_be() -> Plan:
         return await overdue(self, **{**options, "progress_seconds": 0})
 
     return {"amelia.adapters.memory.journal:MemoryJournal.overdue": patient}
+
+
+@bug("I3", memory_unknown=0.2, memory_away=0.2, mean_session_kill=10)
+def facts_are_announced_before_they_are_kept() -> Plan:
+    async def hasty(self: Any, state: Any, sheet: Any, said: Any) -> Any:
+        state = record(state, sheet, said, self._asked.highest_fact)
+        await self._announce(state)
+        await self._memory(partial(self._world.memory.keep, self._thread, self._asked.epoch, state))
+        return state
+
+    return {"tests.sim.carrying:Run._kept": hasty}
+
+
+@bug("I9", mean_stop=8, unanswered=0.5, slow=0, clock_steps=0, events_doubled=0, mean_session_kill=0)
+def a_router_that_lags_is_not_waited_for() -> Plan:
+    return {"amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, consumer: self._now}
+
+
+@bug("I1", "I3", "I9", events_dropped=0.3)
+def what_is_missing_is_never_asked_for() -> Plan:
+    async def no(self: Any, workflow_id: str) -> None:
+        return None
+
+    return {"amelia_dispatcher.sweep:Sweeper._ask": no}
+
+
+@bug("I3", slow=0.2, readers_flap=0.3)
+def a_reader_joins_behind_what_was_read() -> Plan:
+    join = was("amelia_api.broadcaster:Broadcaster._join")
+
+    def behind(self: Any, workflow_id: str, reached: int, reader: Any) -> int:
+        join(self, workflow_id, reached, reader)
+        return reached
+
+    return {"amelia_api.broadcaster:Broadcaster._join": behind}
+
+
+@bug("quarantine")
+def a_repository_that_fails_is_asked_again_at_once() -> Plan:
+    return {"amelia.adapters.memory.crowd:_quarantine": lambda tables, now, limits: ()}
+
+
+@bug("I10", poison=1)
+def what_is_refused_is_dropped() -> Plan:
+    async def dropped(*_: Any) -> Any:
+        return DONE
+
+    return {"amelia.consumer:Consumer._buried": dropped}
+
+
+@bug("I7")
+def a_budget_is_looked_at_when_it_is_gone() -> Plan:
+    return {"amelia.orchestrator.account:Account.has_room_for": lambda self, estimate: True}
+
+
+@bug("I3", mean_session_kill=5)
+def what_models_answered_is_forgotten() -> Plan:
+    async def nothing(self: Any, key: str) -> None:
+        return None
+
+    return {"tests.sim.outside:ObjectsClient.read": nothing}
+
+
+@bug("I1", keys_rotate=1)
+def a_key_that_is_not_known_yet_is_never_looked_for() -> Plan:
+    async def looked(self: Any) -> bool:
+        return True
+
+    return {"tests.sim.keys:KeysClient.refresh": looked}

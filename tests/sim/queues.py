@@ -33,11 +33,10 @@ class SimQueue:
         self.world = world
         self.name = name
         self.entries: list[Entry] = []
-        self.dead: list[tuple[Message, str]] = []
         self._fifo = fifo
         self._numbers = 0
         self._seen: set[str] = set()
-        self._arrived = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def put(self, body: str, group: str = "", *, deduplication: str = "", after: float = 0) -> None:
         if deduplication and self._fifo:
@@ -47,10 +46,14 @@ class SimQueue:
         self._numbers += 1
         entry = Entry(id=f"{self.name}-{self._numbers}", body=body, group=group, visible_at=_now() + after)
         self.entries.append(entry)
-        self._arrived.set()
+        self._wake_all()
 
     def lose_everything(self) -> None:
         self.world.trace("emptied", self.name, str(len(self.entries)))
+        for entry in self.entries:
+            if (self.name, entry.body) in self.world.poison:
+                del self.world.poison[self.name, entry.body]
+                self.world.lost.add((self.name, entry.body))
         self.entries.clear()
 
     async def receive(self, most: int, wait_seconds: float) -> list[Message]:
@@ -60,12 +63,19 @@ class SimQueue:
             left = deadline - _now()
             if taken or left <= 0:
                 return taken
-            self._arrived.clear()
             hidden = [entry.visible_at - _now() for entry in self.entries if entry.visible_at > _now()]
+            arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(arrived)
+            timer = asyncio.get_running_loop().call_later(min([left, *hidden]) + 1e-6, _wake, arrived)
             try:
-                await asyncio.wait_for(self._arrived.wait(), min([left, *hidden]) + 1e-6)
-            except TimeoutError:
-                continue
+                await arrived
+            finally:
+                timer.cancel()
+
+    def _wake_all(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for arrived in waiting:
+            _wake(arrived)
 
     def _take(self, most: int) -> list[Message]:
         now, held, taken = _now(), set[str](), list[Entry]()
@@ -92,14 +102,14 @@ class SimQueue:
     def remove(self, messages: Sequence[Message]) -> None:
         receipts = {message.receipt for message in messages}
         self.entries = [entry for entry in self.entries if entry.receipt not in receipts]
-        self._arrived.set()
+        self._wake_all()
 
     def bring_back(self, messages: Sequence[Message], after: float) -> None:
         receipts = {message.receipt for message in messages}
         for entry in self.entries:
             if entry.receipt in receipts:
                 entry.visible_at = _now() + after
-        self._arrived.set()
+        self._wake_all()
 
 
 class QueueClient:
@@ -127,7 +137,7 @@ class QueueClient:
         await self._call("send", lambda: self._send(sendings))
 
     async def dead_letter(self, message: Message, reason: str) -> None:
-        await self._call("dead_letter", lambda: self._bury(message, reason))
+        raise AssertionError("consumers bury in the journal")
 
     def _send(self, sendings: Sequence[Sending]) -> None:
         world = self._machine.world
@@ -136,10 +146,6 @@ class QueueClient:
                 self._queue.put(sending.body, sending.group, deduplication=sending.deduplication)
             if world.strikes(self._weather.commands_doubled):
                 self._queue.put(sending.body, sending.group, after=world.random.random() * 8)
-
-    def _bury(self, message: Message, reason: str) -> None:
-        self._queue.dead.append((message, reason))
-        self._queue.remove([message])
 
     async def _call(self, what: str, effect: Any) -> None:
         weather = self._weather
@@ -176,9 +182,18 @@ class BusClient:
     def _wrapped(self, message: Announcement) -> str:
         world = self._machine.world
         body = message.body.decode()
+        if world.strikes(world.weather.events_mangled):
+            return self._mangled(message.type, body)
         if world.strikes(world.weather.events_rewritten):
             return rewritten(message.type, body, world.random.random() < 0.5)
         return f'{{"version":"0","source":"amelia.runtime","detail-type":"{message.type}","detail":{body}}}'
+
+    def _mangled(self, kind: str, body: str) -> str:
+        """With an integer as a fraction, which nobody can have signed: it is poison, and is announced again."""
+        detail = json.loads(body)
+        mangled = json.dumps({"detail": {**detail, "attempt": float(detail["attempt"])}, "detail-type": kind})
+        self._machine.world.poison["events", mangled] = None
+        return mangled
 
 
 def rewritten(kind: str, body: str, ascii_only: bool) -> str:
@@ -195,3 +210,8 @@ def _backwards(value: Any) -> Any:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _wake(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)

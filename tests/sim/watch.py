@@ -17,7 +17,7 @@ from amelia.domain.effects import Arrived
 from amelia.domain.workflow import Workflow
 from amelia.limits import limits_of
 
-from .ledger import Pushed
+from .ledger import PRICE, Pushed
 
 if TYPE_CHECKING:
     from .world import World
@@ -33,6 +33,8 @@ EDGES: dict[str, set[str]] = {
     "cancelled": {"pending", "blocked", "in_progress"},
 }
 """Written down once more, apart from the table the fleet works by."""
+_AFOOT_SECONDS = 1.0
+"""Within which an answer of the queue is on its way: what came meanwhile counts as read."""
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -53,6 +55,8 @@ class Watch:
         self.history: dict[str, list[str]] = {}
         self.cancelled_at: dict[str, float] = {}
         self.since: dict[str, float] = {}
+        self._turns: dict[str, Counter[tuple[int, str, int]]] = {}
+        self._closed: dict[str, list[datetime]] = {}
         self._life: dict[str, tuple[int, datetime]] = {}
 
     def broken(self, invariant: str, text: str) -> None:
@@ -64,10 +68,12 @@ class Watch:
         for workflow_id, old in before.items():
             new = self._world.database.tables.workflows.get(workflow_id)
             if new is not None:
-                self._changed(old.workflow if old else None, new)
+                self._changed(old.workflow if old else None, new, old.lease_until if old else None)
+                if new.holds_place and not (old and old.holds_place):
+                    self._caps()
                 self._not_an_orphan(new)
 
-    def _changed(self, old: Workflow | None, record: Record) -> None:
+    def _changed(self, old: Workflow | None, record: Record, fell_due: datetime | None) -> None:
         w = record.workflow
         was = old.status if old else ""
         if was != w.status:
@@ -89,19 +95,24 @@ class Watch:
             self.cancelled_at.pop(w.id, None)
         else:
             self.cancelled_at.setdefault(w.id, self._world.loop.time())
-        self._said(w, old, said)
+        self._said(w, old, said, fell_due)
 
-    def _said(self, w: Workflow, old: Workflow | None, fresh: Sequence[Event]) -> None:
+    def _said(self, w: Workflow, old: Workflow | None, fresh: Sequence[Event], fell_due: datetime | None) -> None:
         epoch, fact = (old.epoch, old.fact) if old else (0, 0)
         for event in fresh:
             self._world.trace("event", w.id, f"{codec.type_of(event)} {event.attempt}/{event.fact}/{event.ordinal}")
-            if isinstance(event, e.WorkflowAdmitted):
-                self._caps()
             if isinstance(event, e.AttemptOpened):
                 epoch = event.attempt
                 self._life[w.id] = (epoch, self._world.clock.now())
             elif isinstance(event, e.RuntimeLost) and "lease" in event.cause:
-                self._lost(w.id)
+                self._lost(w.id, fell_due)
+            elif isinstance(event, e.TaskStarted) and w.decision and w.decision.tasks:
+                if event.task_id not in w.decision.tasks:
+                    self.broken("I6", f"{w.id} began {event.task_id}; approved are {', '.join(w.decision.tasks)}")
+            elif isinstance(event, e.WorkflowCompleted) and event.blame:
+                self._closed.setdefault(w.repository, []).append(self._world.clock.now())
+            elif isinstance(event, e.WorkflowAdmitted):
+                self._open_to(w)
             elif event.attempt and event.attempt < epoch:
                 self.broken("I2", f"{w.id} took {codec.type_of(event)} of attempt {event.attempt} in epoch {epoch}")
             if event.fact:
@@ -109,18 +120,27 @@ class Watch:
                     self.broken("I3", f"{w.id} took fact {event.fact} after {fact}")
                 fact = event.fact
 
-    def _lost(self, workflow_id: str) -> None:
+    def _lost(self, workflow_id: str, fell_due: datetime | None) -> None:
+        """Not within its lease, nor while a word of it that would have renewed the lease waits for the router."""
+        world, now = self._world, self._world.clock.now()
         _, lived = self._life[workflow_id]
-        if self._world.clock.now() - lived < timedelta(seconds=self._world.settings.lease_seconds):
+        if now - lived < timedelta(seconds=world.settings.lease_seconds):
             self.broken("I9", f"an attempt of {workflow_id} was taken for lost within its lease")
-        weather = self._world.weather
-        if weather.events_doubled or weather.events_delayed:
+        if fell_due is None or world.weather.clock_steps or world.weather.slow or world.weather.events_doubled:
             return
-        unread = self._world.loop.time() - self._world.settings.lease_seconds - 5
-        for entry in self._world.events.entries:
+        unread = world.loop.time() - (now - fell_due).total_seconds() - _AFOOT_SECONDS
+        for entry in world.events.entries:
             if not entry.receives and entry.visible_at < unread and f'"{workflow_id}"' in entry.body:
                 self.broken("I9", f"an attempt of {workflow_id} was taken for lost, and its word lies in the queue")
                 return
+
+    def _open_to(self, w: Workflow) -> None:
+        """Its repository is not in quarantine."""
+        settings, now = self._world.settings, self._world.clock.now()
+        window = timedelta(minutes=settings.quarantine_minutes)
+        failures = sum(now - window < at for at in self._closed.get(w.repository, ()))
+        if settings.quarantine_failures and failures >= settings.quarantine_failures:
+            self.broken("quarantine", f"{w.id} is admitted although {w.repository} failed {failures} times")
 
     def lived(self, arrived: Sequence[Arrived]) -> None:
         """The journal has taken what runtimes said."""
@@ -134,7 +154,7 @@ class Watch:
 
     def acknowledged(self, body: str) -> None:
         """A message with a runtime's event is gone from its queue: the journal has it, or needs it no more."""
-        if body in self._world.poison:
+        if ("events", body) in self._world.poison or ("events", body) in self._world.lost:
             return
         event = codec.decode_event(msgspec.json.encode(msgspec.json.decode(body)["detail"]))
         record = self._world.database.tables.workflows[event.workflow_id]
@@ -152,7 +172,7 @@ class Watch:
             )
 
     def _caps(self) -> None:
-        """Places are taken in the transaction that admits, so nobody is admitted beyond a limit."""
+        """Never more places than a limit, whoever took the last one and how."""
         limits = limits_of(self._world.settings)
         holding = [x.workflow for x in self._world.database.tables.workflows.values() if x.holds_place]
         users = Counter(w.owner for w in holding)
@@ -179,6 +199,20 @@ class Watch:
         w = self._world.database.tables.workflows[workflow_id].workflow
         if not _approved(w, plan):
             self.broken("I6", f"a runtime carries out {plan[:8]} of {workflow_id}, which nobody approved")
+
+    def paid(self, workflow_id: str, epoch: int, task: str, number: int) -> None:
+        """A turn of a model. Whoever was taken over is not counted: it may not know yet."""
+        w = self._world.database.tables.workflows[workflow_id].workflow
+        if epoch != w.epoch:
+            return
+        turns = self._turns.setdefault(workflow_id, Counter())
+        turns[w.generation, task, number] += 1
+        goes = self._world.ledger.goes[workflow_id]
+        if turns.total() - len(turns) > goes - 1:
+            self.broken("I3", f"{workflow_id} asked again for {turns.total() - len(turns)} turns in {goes} goes")
+        most = w.budget.microdollars
+        if most and turns.total() * PRICE.cost_microdollars > most + goes * PRICE.cost_microdollars:
+            self.broken("I7", f"{workflow_id} has paid for {turns.total()} turns in {goes} goes, of a budget of {most}")
 
     def pushed(self, pushed: Pushed) -> None:
         record = self._world.database.tables.workflows[pushed.workflow_id]

@@ -25,6 +25,7 @@ class Weather(msgspec.Struct, kw_only=True):
     events_doubled: float = 0
     events_delayed: float = 0
     events_rewritten: float = 0
+    events_mangled: float = 0
     queue_away: float = 0
     queue_unknown: float = 0
     mean_queue_emptied: float = 0
@@ -52,7 +53,7 @@ class Weather(msgspec.Struct, kw_only=True):
 
 _MEANS = {"mean_kill": 40.0, "mean_stop": 60.0, "mean_outage": 45.0, "mean_queue_emptied": 40.0}
 _MEANS |= {"mean_session_kill": 25.0, "mean_session_stop": 40.0}
-_SELDOM = {"kill_at_call": 0.1}
+_SELDOM = {"kill_at_call": 0.1, "events_mangled": 0.3}
 """What happens at every call is scaled down, else nothing would ever come to an end."""
 
 

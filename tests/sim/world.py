@@ -4,11 +4,15 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import cast
 
+import msgspec
+
 from amelia.adapters.memory.clock import LoopClock
+from amelia.burial import burying
 from amelia.consumer import Consumer
+from amelia.contract.ids import new_id
 from amelia.orchestrator.state import State
 from amelia.ports.journal import Journal
 from amelia.settings import Settings
@@ -20,14 +24,14 @@ from amelia_dispatcher.relay import Relay
 from amelia_dispatcher.sweep import Sweeper
 from amelia_router.route import Router
 
-from ..inmemory import FixedKeys
 from . import check
 from .api import Api, Reader
 from .books import JournalClient, WatchedDatabase
 from .carrying import Checkpoints, Script
 from .client import Client
+from .keys import KeysClient
 from .ledger import Ledger
-from .loop import BEGINNING, SimLoop, Stuck, simulate
+from .loop import BEGINNING, Never, SimLoop, Stuck, simulate
 from .machine import Machine
 from .outside import ForgeClient, ObjectsClient, Remote, RemoteClient
 from .platform import Container, Platform, RuntimesClient
@@ -36,6 +40,7 @@ from .watch import Violation, Watch
 from .weather import Weather, clear_up, forecast
 
 SETTLE_SECONDS = 600.0
+NO_MORE: Mapping[str, float] = {}
 POISON = (
     "not json",
     "[]",
@@ -61,6 +66,8 @@ class World:
             lease_seconds=self.random.choice((8.0, 20.0)),
             heartbeat_seconds=2,
             progress_seconds=60,
+            quarantine_failures=self.random.choice((1, 2)),
+            quarantine_minutes=self.random.choice((0.5, 1)),
             max_in_progress=self.random.choice((1, 2, 50)),
             max_in_progress_per_user=self.random.choice((0, 0, 1)),
             max_in_progress_per_repository=self.random.choice((0, 0, 1)),
@@ -75,11 +82,14 @@ class World:
         self.memory = Checkpoints()
         self.scripts: dict[str, Script] = {}
         self.platform = Platform(self)
-        self.keys = FixedKeys(b"m" * 32)
+        self.secret = [b"m" * 32]
         self.api = Api(self)
-        self.clients = [Client(self, number) for number in range(self.random.choice((1, 2, 3, 4)))]
+        self.clients = [Client(self, number) for number in range(self.random.choice((1, 1, 2, 2, 3, 4)))]
         self.readers: list[Reader] = []
-        self.poison: set[str] = set()
+        self.poison: dict[tuple[str, str], None] = {}
+        """By queue and body, what is to become a dead letter."""
+        self.lost: set[tuple[str, str]] = set()
+        """Poison that its queue lost, buried before or not."""
         self.calm_since: float | None = None
         self.machines: dict[str, Machine] = {}
         self._lives: list[asyncio.Future[None]] = []
@@ -114,7 +124,7 @@ class World:
         for client in self.clients:
             self._read(client.workflow_id)
         storm = [asyncio.ensure_future(blow) for blow in self._storm()]
-        await self._wait(people, self.random.choice((20.0, 60.0, 120.0)))
+        await self._wait(people, self.random.choice((15.0, 30.0, 60.0, 90.0)))
         self._calm(storm)
         await self._wait(people, SETTLE_SECONDS)
         if not all(person.done() for person in people):
@@ -168,23 +178,29 @@ class World:
             await asyncio.sleep(0.2 + self.random.random() * 5)
 
     async def _router(self, machine: Machine) -> None:
-        router = Router(self.journal_for(machine), self.keys)
+        journal = self.journal_for(machine)
+        router = Router(journal, KeysClient(self.secret, machine), instance=new_id())
         consumer = Consumer(
-            QueueClient(self.events, machine), router.handle, in_flight=2, max_receives=3, drained=router.drained
+            QueueClient(self.events, machine),
+            router.handle,
+            in_flight=2,
+            max_receives=3,
+            drained=router.drained,
+            bury=burying(journal, "events"),
         )
-        await consumer.run(asyncio.Event())
+        await consumer.run(Never())
 
     async def _dispatcher(self, machine: Machine) -> None:
         journal, runtimes = self.journal_for(machine), RuntimesClient(self.platform, machine)
-        queue, bus, stop = QueueClient(self.commands, machine), BusClient(machine, None, []), asyncio.Event()
+        queue, bus, stop = QueueClient(self.commands, machine), BusClient(machine, None, []), Never()
         remote, forge = RemoteClient(self.remote, machine), ForgeClient(self.remote, machine)
-        attempts = Attempts(journal, runtimes, self.keys, forge, self.settings)
+        attempts = Attempts(journal, runtimes, KeysClient(self.secret, machine), forge, self.settings)
         gatekeeper = Gatekeeper(journal, runtimes, attempts, self.settings)
         deliveries = Deliveries(
             journal, self.objects_for(machine), remote, forge, forge, patience_seconds=self.random.choice((20.0, 900.0))
         )
         dispatcher = Dispatcher(journal, runtimes, attempts, gatekeeper, deliveries)
-        consumer = Consumer(queue, dispatcher.handle, in_flight=2, max_receives=3)
+        consumer = Consumer(queue, dispatcher.handle, in_flight=2, max_receives=3, bury=burying(journal, "commands"))
         relay = Relay(journal, queue, bus, resend_seconds=self.settings.resend_seconds)
         async with asyncio.TaskGroup() as group:
             group.create_task(consumer.run(stop))
@@ -201,6 +217,7 @@ class World:
             (weather.mean_outage, lambda: self.database.fail(self.loop.time() + rng.random() * 15)),
             (weather.mean_queue_emptied, lambda: rng.choice((self.commands, self.events)).lose_everything()),
             (10 if weather.poison else 0, self._poison),
+            (30 if weather.keys_rotate else 0, lambda: self.secret.insert(0, rng.randbytes(32))),
             (30 if weather.clock_steps else 0, lambda: self.clock.step(rng.choice((-30, -5, 5, 30, 300)))),
         ]
         return [self._blow(mean, strike) for mean, strike in blows if mean]
@@ -219,9 +236,10 @@ class World:
 
     def _poison(self) -> None:
         """Each its own, so that the dead letters can be counted."""
-        body = f"{self.random.choice(POISON)}{' ' * len(self.poison)}"
-        self.poison.add(body)
-        self.random.choice((self.commands, self.events)).put(body, "poison")
+        queue = self.random.choice((self.commands, self.events))
+        body = f"{self.random.choice(POISON)}{' ' * (len(self.poison) + len(self.lost))}"
+        self.poison[queue.name, body] = None
+        queue.put(body, "poison")
 
     def _kill_session(self) -> None:
         for container in self._any_session():
@@ -250,12 +268,15 @@ class Outcome:
         self.seconds = world.loop.time()
 
 
-def run(seed: int, *, tells: bool = False) -> Outcome:
-    """The whole life of one fleet. Logging costs more than all the rest, so it is off."""
+def run(seed: int, *, tells: bool = False, weather: Mapping[str, float] = NO_MORE) -> Outcome:
+    """The whole life of one fleet, in the seed's weather with ``weather`` on top.
+
+    Logging costs more than all the rest, so it is off.
+    """
     worlds: list[World] = []
 
     async def main(loop: SimLoop) -> None:
-        world = World(loop, forecast(loop.random), tells=tells)
+        world = World(loop, msgspec.structs.replace(forecast(loop.random), **weather), tells=tells)
         worlds.append(world)
         try:
             await world.live()
