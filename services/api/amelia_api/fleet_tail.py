@@ -114,7 +114,8 @@ class FleetTail:
         pause = held = _SOON
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
             self._wake.clear()
             page = await self._page() if self._readers else None
             if page is None:

@@ -51,7 +51,8 @@ async def _heard(
         yield {}
         while True:
             try:
-                lines = [await asyncio.wait_for(arrived.get(), _QUIET_SECONDS)]
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    lines = [await arrived.get()]
             except TimeoutError:
                 await connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
                 continue
