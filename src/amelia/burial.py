@@ -48,4 +48,11 @@ def cause_of(message: Message) -> str:
 
 
 def _burial(source: Source, message: Message, cause: str) -> Burial:
-    return Burial(source=source, queue_id=message.id, body=message.body, cause=cause, receives=message.receives)
+    return Burial(
+        source=source,
+        queue_id=message.id,
+        body=message.body,
+        sender=message.sender,
+        cause=cause,
+        receives=message.receives,
+    )

@@ -25,14 +25,23 @@ class Grave(msgspec.Struct, frozen=True, kw_only=True):
     receives: int
     body: str
     intact: bool
+    sender: str = ""
 
 
-def grave(source: str, queue_id: str, body: str, cause: str, receives: int) -> Grave:
-    """Named by the body, so that the same message is the same dead letter, however often it is given up."""
+def letter_id(source: str, sender: str, body: str) -> str:
+    """Named by the body, so that the same message is the same dead letter, however often it is given up. An order of
+    CI's is another one when another sends it: whose workflow it begins is its sender's, and nobody can put himself in
+    the place of whoever sent what waits."""
+    sender = _storable(sender)
+    digest = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
+    return derive_id(f"dead-letter/{source}", f"{sender}/{digest}" if source == "ci" and sender else digest)
+
+
+def grave(source: str, queue_id: str, body: str, cause: str, receives: int, sender: str = "") -> Grave:
     kept = _storable(body)
     said = _said(body)
     return Grave(
-        id=derive_id(f"dead-letter/{source}", hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()),
+        id=letter_id(source, sender, body),
         source=source,
         message_id=_name(said.get("id")) or queue_id,
         workflow_id=_name(said.get("workflow_id")),
@@ -41,6 +50,7 @@ def grave(source: str, queue_id: str, body: str, cause: str, receives: int) -> G
         receives=receives,
         body=kept,
         intact=kept == body,
+        sender=_storable(sender),
     )
 
 

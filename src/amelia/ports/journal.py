@@ -14,7 +14,8 @@ from ..errors import Refused
 
 Destination = Literal["commands", "bus", "events", "ci"]
 Source = Literal["commands", "events", "ci"]
-"""A queue that can be read; what its consumer gave up is sent there again when somebody asks for it."""
+"""A queue that can be read; what its consumer gave up is sent there again when somebody asks for it. What was CI's is
+not: its sender decides what it may, and would be another, so that the dispatcher takes it as it was recorded."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +67,8 @@ class FleetPage(msgspec.Struct, frozen=True, kw_only=True):
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """An outbox row that is due. ``publishes`` is how often it has been sent before. ``once``: settled when it is sent,
-    where others are by their outcome."""
+    where others are by their outcome. ``sender`` is who the queue said sent it the first time, where it was redriven.
+    """
 
     id: str
     destination: Destination
@@ -74,6 +76,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     publishes: int
     once: bool = False
+    sender: str = ""
 
 
 class Executed(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,17 +108,20 @@ DeadLetterState = Literal["waiting", "redriven", "discarded"]
 
 
 class Burial(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that a consumer of ``source`` gave up, and why. ``queue_id`` is the queue's name for it."""
+    """A message that a consumer of ``source`` gave up, and why. ``queue_id`` is the queue's name for it, and ``sender``
+    who the queue said sent it."""
 
     source: Source
     queue_id: str
     body: str
     cause: str
     receives: int = 1
+    sender: str = ""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """``id`` is the same whenever the same body is given up again; then ``receives`` are added.
+    """``id`` is the same whenever the same body is given up again, of CI's orders only from the same ``sender``; then
+    ``receives`` are added.
 
     ``message_id``, ``type`` and ``workflow_id`` are what the body says, as far as it can be read. ``body`` is empty in
     lists; when it is not ``intact``, characters that cannot be kept are escaped in it, and it cannot be redriven.
@@ -135,6 +141,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     last_at: datetime
     state: DeadLetterState
     decided_by: str = ""
+    sender: str = ""
 
 
 class Journal(Protocol):
@@ -238,7 +245,7 @@ class Journal(Protocol):
 
     async def bury(self, burials: Sequence[Burial]) -> None:
         """Keeps what consumers gave up. The same again is the same dead letter, and waits again. The outbox row of a
-        command goes with it, or it would be sent for ever."""
+        command, and of an order of CI's that was redriven, goes with it, or it would be sent for ever."""
         ...
 
     async def dead_letters(

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ...contract import codec
-from ...contract.ids import derive_id
+from ...domain.burials import letter_id
 from ...errors import Conflict, Malformed, NotFound, Refused
 from ...ports.journal import Burial, DeadLetter
 from .tables import Grave, Queued, Tables
@@ -15,12 +15,14 @@ from .tables import Grave, Queued, Tables
 
 def bury(tables: Tables, now: datetime, burials: Sequence[Burial]) -> None:
     for burial in burials:
-        id_ = derive_id(burial.source, burial.body)
+        id_ = letter_id(burial.source, burial.sender, burial.body)
         fresh = _letter(id_, burial, now)
         there = tables.graves.get(id_)
         if there is None:
             tables.graves[id_] = Grave(letter=fresh)
         else:
+            if burial.source == "ci":
+                tables.outbox.pop(_redriven(there), None)
             receives, first_at = there.before + burial.receives, there.letter.first_at
             tables.graves[id_] = replace(there, letter=replace(fresh, receives=receives, first_at=first_at))
         if burial.source == "commands":
@@ -46,7 +48,13 @@ def _letter(id_: str, burial: Burial, now: datetime) -> DeadLetter:
         first_at=now,
         last_at=now,
         state="waiting",
+        sender=burial.sender,
     )
+
+
+def _redriven(grave: Grave) -> str:
+    """The outbox row that it was last sent again by."""
+    return f"{grave.letter.id}/{grave.redrives}"
 
 
 def _read(body: str) -> dict[str, Any]:
@@ -74,13 +82,14 @@ def redrive(tables: Tables, now: datetime, id_: str, by: str) -> DeadLetter | Re
     letter = replace(grave.letter, state="redriven", decided_by=by)
     again = Grave(letter=letter, before=letter.receives, redrives=grave.redrives + 1)
     tables.graves[id_] = again
-    tables.outbox[f"{id_}/{again.redrives}"] = Queued(
-        id=f"{id_}/{again.redrives}",
+    tables.outbox[_redriven(again)] = Queued(
+        id=_redriven(again),
         destination=letter.source,
         workflow_id=letter.workflow_id,
         body=letter.body,
         next_at=now,
         once=True,
+        sender=letter.sender,
     )
     return letter
 

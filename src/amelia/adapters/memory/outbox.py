@@ -28,6 +28,7 @@ def _claimed(row: Queued, now: datetime, resend_seconds: float) -> Outgoing:
         body=row.body,
         publishes=row.publishes,
         once=row.once,
+        sender=row.sender,
     )
     pause = resend_seconds * min(2**row.publishes, _MOST_PAUSES)
     row.publishes += 1

@@ -60,6 +60,7 @@ class Queued(msgspec.Struct, kw_only=True):
     next_at: datetime
     publishes: int = 0
     once: bool = False
+    sender: str = ""
 
 
 class Ordered(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,17 +10,23 @@ from ...ports.journal import Burial, DeadLetter
 from .pool import Pool, taken
 from .statements import OUTBOX_CHANNEL
 
-_FIELDS = "id, source, message_id, workflow_id, type, cause, receives, intact, first_at, last_at, state, decided_by"
+_FIELDS = """
+    id, source, message_id, workflow_id, type, cause, receives, intact, first_at, last_at, state, decided_by, sender
+"""
 _BURY = """
-INSERT INTO dead_letter AS d (id, source, message_id, workflow_id, type, cause, receives, body, intact)
+INSERT INTO dead_letter AS d (id, source, message_id, workflow_id, type, cause, receives, body, intact, sender)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[],
-    $9::bool[])
+    $9::bool[], $10::text[])
 ON CONFLICT (id) DO UPDATE SET cause = excluded.cause, last_at = now(), state = 'waiting',
     before = CASE WHEN d.state = 'redriven' THEN d.receives ELSE d.before END,
     receives = CASE WHEN d.state = 'redriven' THEN d.receives + excluded.receives
         ELSE d.before + greatest(d.receives - d.before, excluded.receives) END
 """
 _LET_GO = "DELETE FROM outbox WHERE destination = 'commands' AND id = ANY($1::text[])"
+_LET_GO_ORDERS = """
+DELETE FROM outbox o USING dead_letter d
+WHERE d.source = 'ci' AND d.id = ANY($1::text[]) AND o.id = 'redrive/' || d.id || '/' || d.redrives
+"""
 _LIST = f"""
 SELECT {_FIELDS}, '' AS body FROM dead_letter
 WHERE ($1 = '' OR state = $1) AND ($2::timestamptz IS NULL OR (last_at, id) < ($2, $3))
@@ -33,8 +39,9 @@ UPDATE dead_letter SET state = $2, decided_by = $3, redrives = redrives + CASE W
 WHERE id = ANY($1::text[]) RETURNING {_FIELDS}, body
 """  # noqa: S608 - names of ours
 _SEND = """
-INSERT INTO outbox (id, destination, workflow_id, body, once)
-SELECT 'redrive/' || id || '/' || redrives, source, workflow_id, body, true FROM dead_letter WHERE id = ANY($1::text[])
+INSERT INTO outbox (id, destination, workflow_id, body, once, sender)
+SELECT 'redrive/' || id || '/' || redrives, source, workflow_id, body, true, sender FROM dead_letter
+WHERE id = ANY($1::text[])
 ON CONFLICT DO NOTHING
 """
 _WAKE = f"SELECT pg_notify('{OUTBOX_CHANNEL}', 'commands:0,events:0,ci:0')"
@@ -46,21 +53,24 @@ async def bury(pool: Pool, burials: Sequence[Burial]) -> None:
         return
     rows = [_columns(one) for _, one in sorted(graves.items())]
     commands = [one.message_id for one in graves.values() if one.source == "commands"]
+    orders = [one.id for one in graves.values() if one.source == "ci"]
     async with taken(pool) as connection, connection.transaction():
-        await connection.execute(_BURY, *([row[i] for row in rows] for i in range(9)))
+        await connection.execute(_BURY, *([row[i] for row in rows] for i in range(10)))
         if commands:
             await connection.execute(_LET_GO, commands)
+        if orders:
+            await connection.execute(_LET_GO_ORDERS, orders)
 
 
 def _added(burials: Sequence[Burial]) -> list[Grave]:
     """A row cannot be changed twice by one statement; of the same body twice, the later cause stays."""
-    return [grave(one.source, one.queue_id, one.body, one.cause, one.receives) for one in burials]
+    return [grave(one.source, one.queue_id, one.body, one.cause, one.receives, one.sender) for one in burials]
 
 
 def _columns(one: Grave) -> tuple[Any, ...]:
     return (
         *(one.id, one.source, one.message_id, one.workflow_id, one.type),
-        *(one.cause, one.receives, one.body, one.intact),
+        *(one.cause, one.receives, one.body, one.intact, one.sender),
     )
 
 

@@ -20,7 +20,7 @@ WITH owed AS MATERIALIZED (
 UPDATE outbox SET publishes = publishes + 1,
     next_at = now() + make_interval(secs => $2 * least(2 ^ least(publishes, 8), 16) * (0.75 + random() / 2))
 WHERE id IN (SELECT id FROM fresh UNION ALL SELECT id FROM again)
-RETURNING id, destination, workflow_id, body, publishes - 1 AS publishes, once
+RETURNING id, destination, workflow_id, body, publishes - 1 AS publishes, once, sender
 """
 _UNSENT = """
 UPDATE outbox SET publishes = greatest(publishes - 1, 0), next_at = now() + make_interval(secs => $2)
