@@ -58,17 +58,17 @@ async def test_a_redriven_one_leaves_once_with_its_own_body_and_is_settled_when_
     journal: PostgresJournal, database_url: str
 ) -> None:
     body = codec.encode(start()).decode()
-    await journal.bury([burial(body, source=source) for source in ("commands", "events", "ci")])
+    await journal.bury([burial(body, source=source) for source in ("commands", "events")])
     ids = [x.id for x in await journal.dead_letters(limit=10)]
     answers = await journal.redrive(ids, "ada")
     assert [(x.id, x.state, x.decided_by) for x in answers if isinstance(x, DeadLetter)] == [
         (id_, "redriven", "ada") for id_ in ids
     ]
     assert all(isinstance(x, Conflict) for x in await journal.redrive(ids, "ben")), "once is enough"
-    commands, events, ci = MemoryQueue(), MemoryQueue(), MemoryQueue()
-    relay = Relay(journal, commands, MemoryBus(), resend_seconds=5, again={"events": events, "ci": ci})
+    commands, events = MemoryQueue(), MemoryQueue()
+    relay = Relay(journal, commands, MemoryBus(), resend_seconds=5, again={"events": events})
     await relay._pass()
-    assert [[x.body for x in queue.sent] for queue in (commands, events, ci)] == [[body]] * 3
+    assert [[x.body for x in queue.sent] for queue in (commands, events)] == [[body]] * 2
     assert await sql(database_url, "SELECT FROM outbox") == []
 
 

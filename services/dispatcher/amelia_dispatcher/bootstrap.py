@@ -1,7 +1,6 @@
 """The dispatcher's parts, put together."""
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -27,6 +26,7 @@ from .ci import Intake, teams_of
 from .deliver import Deliveries
 from .dispatch import Dispatcher
 from .pushing import GitRemote
+from .redriven import Redriven
 from .relay import Relay
 from .sweep import Sweeper
 
@@ -51,7 +51,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         seconds = settings.visibility_seconds
         commands = SqsQueue(sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=seconds)
         events_again = SqsQueue(sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=seconds)
-        ci = SqsQueue(sqs, settings.ci_queue, settings.ci_dead_queue, visibility_seconds=seconds)
+        teams = teams_of(settings.ci_teams)
+        intake = Intake(
+            journal, teams, allow_file=settings.allow_file_repositories, judges=bool(settings.approval_policy_file)
+        )
         access = Access(
             token=read_secret(settings.github_token_file),
             read_token=read_secret(settings.github_read_token_file),
@@ -87,7 +90,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             commands,
             EventBus(events, bus=settings.event_bus, source=settings.control_source),
             resend_seconds=settings.resend_seconds,
-            again={"events": events_again, "ci": ci},
+            again={"events": events_again},
+            orders=Redriven(journal, intake.handle).take,
         )
         dead_commands = settings.commands_dead_queue
         dead = SqsQueue(sqs, dead_commands, dead_commands, visibility_seconds=seconds)
@@ -97,21 +101,17 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Sweeper(journal, attempts, gatekeeper, settings),
             Collector(journal, dead, "commands"),
         ]
-        if teams := teams_of(settings.ci_teams):
+        if teams:
+            orders = SqsQueue(sqs, settings.ci_queue, settings.ci_dead_queue, visibility_seconds=seconds)
             dead_orders = SqsQueue(sqs, settings.ci_dead_queue, settings.ci_dead_queue, visibility_seconds=seconds)
-            parts += _ci(settings, journal, ci, teams, dead_orders)
+            parts += _ci(settings, journal, orders, intake, dead_orders)
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.run(stop))
 
 
-def _ci(
-    settings: Settings, journal: Journal, queue: Queue, teams: Mapping[str, str], dead: Queue
-) -> tuple[Consumer, Collector]:
+def _ci(settings: Settings, journal: Journal, queue: Queue, intake: Intake, dead: Queue) -> tuple[Consumer, Collector]:
     """Who reads CI's queue, once somebody may write there."""
-    intake = Intake(
-        journal, teams, allow_file=settings.allow_file_repositories, judges=bool(settings.approval_policy_file)
-    )
     consumer = Consumer(
         queue, intake.handle, in_flight=1, max_receives=settings.max_receives, bury=burying(journal, "ci")
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from amelia.contract import codec
 from amelia.errors import Malformed, Refused, Unavailable
@@ -19,11 +20,13 @@ _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 5.0
 
 Send = Callable[[Sequence[Outgoing]], Awaitable[None]]
+"""Raises ``Unavailable``, and nothing else that one row could cause."""
 
 
 class Relay:
     """One loop for each destination, so that one that is away or slow keeps nothing from the others. ``again`` are the
-    queues to which dead letters can be sent once more, besides the one of commands."""
+    queues to which dead letters can be sent once more, besides the one of commands; ``orders`` takes CI's that are
+    redriven, and settles them."""
 
     def __init__(
         self,
@@ -33,17 +36,22 @@ class Relay:
         *,
         resend_seconds: float,
         again: Mapping[Destination, Queue] | None = None,
+        orders: Send | None = None,
     ) -> None:
         self._journal = journal
         self._bus = bus
         self._resend_seconds = resend_seconds
-        self._queues: dict[Destination, Queue] = {"commands": commands, **(again or {})}
-        self._woken: dict[str, asyncio.Event] = {one: asyncio.Event() for one in (*self._queues, "bus")}
+        queues: dict[Destination, Queue] = {"commands": commands, **(again or {})}
+        self._sends: dict[Destination, Send] = {one: partial(self._send, queue) for one, queue in queues.items()}
+        self._sends["bus"] = self._publish
+        if orders is not None:
+            self._sends["ci"] = orders
+        self._woken: dict[str, asyncio.Event] = {one: asyncio.Event() for one in self._sends}
 
     async def run(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self._listen())
-            loops = [group.create_task(self._loop(one, stop)) for one in (*self._queues, "bus")]
+            loops = [group.create_task(self._loop(one, stop)) for one in self._sends]
             await asyncio.wait(loops)
             listening.cancel()
 
@@ -72,7 +80,7 @@ class Relay:
     async def _pass(self) -> bool:
         """One pass for every destination; True when there may be more."""
         more = False
-        for destination in (*self._queues, "bus"):
+        for destination in self._sends:
             try:
                 more = await self._pass_one(destination, 0.1) or more
             except Unavailable as error:
@@ -86,7 +94,7 @@ class Relay:
         if not due:
             return False
         try:
-            await (self._publish(due) if destination == "bus" else self._send(self._queues[destination], due))
+            await self._sends[destination](due)
         except Unavailable:
             await self._journal.unsent([row.id for row in due], pause)
             raise
