@@ -38,6 +38,7 @@ class Client:
         self._number = number
         self.given: list[Given] = []
         self.revised: list[str] = []
+        self._thinks = world.strikes(world.weather.people_think)
         self._resumed = self._retried = 0
         self.workflow_id = derived_workflow_id("team", f"start-{number}")
 
@@ -104,7 +105,8 @@ class Client:
             elif w.status == "paused":
                 await self._resume(w)
             elif w.status == "blocked" and w.block and w.block.event_id not in decided:
-                await asyncio.sleep(rng.random() * rng.choice((0.2, 5, 5, 90)))
+                await asyncio.sleep(rng.random() * (300 if self._thinks else rng.choice((0.2, 5, 5, 40))))
+                self._thinks = False
                 await self._decide(w.block.event_id, w.block.plan_sha256)
                 decided.add(w.block.event_id)
             await asyncio.sleep(0.5 + rng.random() * 3)

@@ -63,7 +63,7 @@ def bug(*invariants: str, seed: int = 0, **weather: float) -> Callable[[Callable
     return register
 
 
-@bug("I2", "I3")
+@bug("I2", "I3", events_delayed=0.3, stop_disobeyed=0.5, unanswered=0.3)
 def events_of_older_attempts_are_admitted() -> Plan:
     place = was("amelia.domain.intake:place")
 
@@ -137,8 +137,8 @@ def leases_are_never_renewed() -> Plan:
 def orders_are_settled_when_they_are_sent() -> Plan:
     send = was("amelia_dispatcher.relay:Relay._send")
 
-    async def settling(self: Any, rows: Any, *more: Any) -> Any:
-        answer = await send(self, rows, *more)
+    async def settling(self: Any, queue: Any, rows: Any) -> Any:
+        answer = await send(self, queue, rows)
         with contextlib.suppress(Unavailable):
             await self._journal.settle([row.id for row in rows])
         return answer
@@ -161,12 +161,12 @@ def whatever_is_handed_in_is_pushed() -> Plan:
     return {"tests.sim.carrying:Run._finish": another, "amelia_dispatcher.deliver:Deliveries._deliver": believing}
 
 
-@bug("I5")
+@bug("I5", push_unknown=0.4)
 def a_pull_request_is_not_looked_for() -> Plan:
     return {"tests.sim.outside:ForgeClient._there": lambda self, repository, branch: None}
 
 
-@bug("I2", "I4", "I8")
+@bug("I2", "I4", "I8", events_delayed=0.3, stop_disobeyed=0.8)
 def a_cancel_does_not_fence() -> Plan:
     place = was("amelia.domain.intake:place")
 
@@ -178,7 +178,7 @@ def a_cancel_does_not_fence() -> Plan:
     return {"amelia.domain.intake:place": on_and_on}
 
 
-@bug("I3")
+@bug("I3", readers_flap=0.3)
 def readers_begin_one_too_late() -> Plan:
     follow = was("amelia_api.broadcaster:Broadcaster.follow")
 
@@ -220,7 +220,7 @@ def commands_are_not_remembered() -> Plan:
     return {"amelia.adapters.memory.journal:apply": forgetful}
 
 
-@bug("I7")
+@bug("I7", mean_session_kill=15)
 def tokens_are_counted_by_who_says_it() -> Plan:
     spending = was("amelia.domain.evolve:spending")
 
@@ -246,7 +246,7 @@ def a_failure_keeps_its_cause_to_itself() -> Plan:
     return {f"amelia.domain.{module}:failed": lambda w, cause: failed(w, "") for module in ("folds", "evolve")}
 
 
-@bug("I4")
+@bug("I4", seed=25)
 def what_is_complete_can_be_cancelled() -> Plan:
     cancelled, allows = was("amelia.domain.decide:_cancelled"), was("amelia.domain.table:allows")
 
@@ -294,12 +294,12 @@ def everybody_is_admitted() -> Plan:
     return {"amelia_dispatcher.admission:limits_of": lambda settings: Limits(fleet=1_000)}
 
 
-@bug("I9")
+@bug("I9", people_think=1)
 def deadlines_are_ignored() -> Plan:
     return {"amelia.domain.timers:due": lambda w, now: ()}
 
 
-@bug("I1")
+@bug("I1", hangs=0.1)
 def an_attempt_that_does_nothing_is_let_be() -> Plan:
     overdue = was("amelia.adapters.memory.journal:MemoryJournal.overdue")
 
@@ -320,20 +320,12 @@ def facts_are_announced_before_they_are_kept() -> Plan:
     return {"tests.sim.carrying:Run._kept": hasty}
 
 
-@bug("I9", mean_stop=8, unanswered=0.5, slow=0, clock_steps=0, events_doubled=0, mean_session_kill=0)
+@bug("I9", mean_stop=8, unanswered=0.5, slow=0, clock_steps=0, events_doubled=0, mean_session_kill=0, seed=10)
 def a_router_that_lags_is_not_waited_for() -> Plan:
     return {"amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, consumer: self._now}
 
 
-@bug("I1", "I3", "I9", events_dropped=0.3)
-def what_is_missing_is_never_asked_for() -> Plan:
-    async def no(self: Any, workflow_id: str) -> None:
-        return None
-
-    return {"amelia_dispatcher.sweep:Sweeper._ask": no}
-
-
-@bug("I3", slow=0.2, readers_flap=0.3)
+@bug("I3", slow=0.3, readers_flap=0.6)
 def a_reader_joins_behind_what_was_read() -> Plan:
     join = was("amelia_api.broadcaster:Broadcaster._join")
 
@@ -344,7 +336,7 @@ def a_reader_joins_behind_what_was_read() -> Plan:
     return {"amelia_api.broadcaster:Broadcaster._join": behind}
 
 
-@bug("quarantine")
+@bug("quarantine", seed=10)
 def a_repository_that_fails_is_asked_again_at_once() -> Plan:
     return {"amelia.adapters.memory.crowd:_quarantine": lambda tables, now, limits: ()}
 
@@ -357,7 +349,7 @@ def what_is_refused_is_dropped() -> Plan:
     return {"amelia.consumer:Consumer._buried": dropped}
 
 
-@bug("I7")
+@bug("I7", mean_session_kill=0, mean_session_stop=0, kill_at_call=0)
 def a_budget_is_looked_at_when_it_is_gone() -> Plan:
     return {"amelia.orchestrator.account:Account.has_room_for": lambda self, estimate: True}
 

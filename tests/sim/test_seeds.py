@@ -7,8 +7,8 @@ from .world import run
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 """A machine that is killed leaves some that had not begun."""
 
-SEEDS = range(150)
-TOGETHER = 15
+SEEDS = range(100)
+TOGETHER = 10
 ONCE_FAILED: tuple[int, ...] = ()
 """Seeds that found something once, with what they found."""
 

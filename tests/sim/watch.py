@@ -55,6 +55,7 @@ class Watch:
         self.history: dict[str, list[str]] = {}
         self.cancelled_at: dict[str, float] = {}
         self.since: dict[str, float] = {}
+        self.heard_at = 0.0
         self._turns: dict[str, Counter[tuple[int, str, int]]] = {}
         self._closed: dict[str, list[datetime]] = {}
         self._life: dict[str, tuple[int, datetime]] = {}
@@ -87,6 +88,7 @@ class Watch:
         if was != w.status and not _leads(was, w.status, len(fresh)):
             self.broken("I4" if was in ENDED else "I2", f"{w.id} went from {was or 'nothing'} to {w.status}")
         said = [codec.decode_event(x.body) for x in fresh]
+        self.heard_at = self._world.loop.time() if fresh else self.heard_at
         if said and was in ENDED and not isinstance(said[0], e.WorkflowRetried):
             self.broken("I4", f"{w.id} had {was} and its stream went on with {codec.type_of(said[0])}")
         if old is not None and w.epoch < old.epoch:
@@ -211,7 +213,7 @@ class Watch:
         if turns.total() - len(turns) > goes - 1:
             self.broken("I3", f"{workflow_id} asked again for {turns.total() - len(turns)} turns in {goes} goes")
         most = w.budget.microdollars
-        if most and turns.total() * PRICE.cost_microdollars > most + goes * PRICE.cost_microdollars:
+        if most and turns.total() * PRICE.cost_microdollars > most + (goes - 1) * PRICE.cost_microdollars:
             self.broken("I7", f"{workflow_id} has paid for {turns.total()} turns in {goes} goes, of a budget of {most}")
 
     def pushed(self, pushed: Pushed) -> None:

@@ -1,6 +1,7 @@
 """What goes wrong, how often: each seed has some of the faults, so that they meet in ever new company."""
 
 import random
+from collections.abc import Collection
 
 import msgspec
 
@@ -47,6 +48,7 @@ class Weather(msgspec.Struct, kw_only=True):
     memory_away: float = 0
     memory_unknown: float = 0
     readers_flap: float = 0
+    people_think: float = 0
     poison: float = 0
     keys_rotate: float = 0
 
@@ -75,6 +77,7 @@ def _strength(name: str, rng: random.Random) -> float:
     return rng.choice((RARE, SOMETIMES, OFTEN)) * _SELDOM.get(name, 1)
 
 
-def clear_up(weather: Weather) -> None:
+def clear_up(weather: Weather, but: Collection[str] = ()) -> None:
     for name in Weather.__struct_fields__:
-        setattr(weather, name, 0)
+        if name not in but:
+            setattr(weather, name, 0)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -39,7 +39,8 @@ from .queues import BusClient, QueueClient, SimQueue
 from .watch import Violation, Watch
 from .weather import Weather, clear_up, forecast
 
-SETTLE_SECONDS = 600.0
+SETTLE_SECONDS, QUIET_SECONDS = 1800.0, 400.0
+"""After the storm everything ends, and something is heard in between."""
 NO_MORE: Mapping[str, float] = {}
 POISON = (
     "not json",
@@ -57,7 +58,7 @@ class Ended(Exception):
 
 
 class World:
-    def __init__(self, loop: SimLoop, weather: Weather, *, tells: bool = False) -> None:
+    def __init__(self, loop: SimLoop, weather: Weather, *, tells: bool = False, lasting: Collection[str] = ()) -> None:
         self.loop = loop
         self.random: random.Random = loop.random
         self.weather = weather
@@ -94,6 +95,7 @@ class World:
         self.machines: dict[str, Machine] = {}
         self._lives: list[asyncio.Future[None]] = []
         self._tells = tells
+        self._lasting = lasting
         self._hash = hashlib.sha256()
 
     def strikes(self, probability: float) -> bool:
@@ -143,6 +145,8 @@ class World:
             check.timers_strike(self)
             if self.watch.violations:
                 raise Ended
+            if self.loop.time() > max(self.watch.heard_at, self.calm_since or deadline) + QUIET_SECONDS:
+                return
 
     async def _rest(self) -> None:
         """Until nothing is left to do anywhere, though not for ever."""
@@ -254,7 +258,7 @@ class World:
         self.calm_since = self.loop.time()
         for blowing in storm:
             blowing.cancel()
-        clear_up(self.weather)
+        clear_up(self.weather, self._lasting)
 
 
 class Outcome:
@@ -269,14 +273,16 @@ class Outcome:
 
 
 def run(seed: int, *, tells: bool = False, weather: Mapping[str, float] = NO_MORE) -> Outcome:
-    """The whole life of one fleet, in the seed's weather with ``weather`` on top.
+    """The whole life of one fleet, in the seed's weather with ``weather`` on top, which lasts.
 
     Logging costs more than all the rest, so it is off.
     """
     worlds: list[World] = []
 
     async def main(loop: SimLoop) -> None:
-        world = World(loop, msgspec.structs.replace(forecast(loop.random), **weather), tells=tells)
+        world = World(
+            loop, msgspec.structs.replace(forecast(loop.random), **weather), tells=tells, lasting=weather.keys()
+        )
         worlds.append(world)
         try:
             await world.live()
