@@ -325,7 +325,7 @@ def a_router_that_lags_is_not_waited_for() -> Plan:
     return {"amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, consumer: self._now}
 
 
-@bug("I3", slow=0.3, readers_flap=0.6)
+@bug("I3", slow=0.1, readers_flap=0.3)
 def a_reader_joins_behind_what_was_read() -> Plan:
     join = was("amelia_api.broadcaster:Broadcaster._join")
 
@@ -349,7 +349,7 @@ def what_is_refused_is_dropped() -> Plan:
     return {"amelia.consumer:Consumer._buried": dropped}
 
 
-@bug("I7", mean_session_kill=0, mean_session_stop=0, kill_at_call=0)
+@bug("I7", mean_session_kill=0, mean_session_stop=0, kill_at_call=0, seed=17)
 def a_budget_is_looked_at_when_it_is_gone() -> Plan:
     return {"amelia.orchestrator.account:Account.has_room_for": lambda self, estimate: True}
 
