@@ -36,7 +36,9 @@ def _said(event: e.AnyEvent) -> str:
         case e.RuntimeLost():
             return f"attempt {event.attempt} was lost: {event.cause}" + ("; no other is made" if event.final else "")
         case e.WorkflowApproved():
-            return f"approved by {event.approved_by}: plan {event.plan_sha256[:12]}"
+            by = f"{event.approved_by}, rule {event.policy}" if event.policy else event.approved_by
+            part = f", tasks {', '.join(event.tasks)}" if event.tasks else ""
+            return f"approved by {by}: plan {event.plan_sha256[:12]}{part}"
         case e.WorkflowRejected():
             return f"rejected by {event.rejected_by}" + _because(event.feedback)
         case e.WorkflowCancelled():
@@ -44,6 +46,8 @@ def _said(event: e.AnyEvent) -> str:
         case e.BranchPushed():
             return f"branch {event.branch} is at {event.commit[:12]} in {event.repository}"
         case e.CommandRefused():
+            if not event.final:
+                return f"{event.command_type} has to wait: {event.cause}"
             return f"{event.command_type} was refused: {event.cause}"
         case e.EventsMissing():
             return f"progress {event.first} to {event.last} of attempt {event.of_attempt} was lost on its way"

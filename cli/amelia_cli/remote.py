@@ -4,11 +4,13 @@ import os
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from amelia.client.discover import discover
 from amelia.client.http import ControlPlane
 from amelia.contract.ids import new_id
 from amelia.contract.views import DecisionRequest, ReviseRequest, StartRequest, WorkflowView
+from amelia.contract.workflow import Budget
 from amelia.errors import Conflict
 
 from . import issue, options, repository
@@ -33,7 +35,7 @@ def run(asked: "Asked") -> None:
         issue=found,
         repository=url,
         base=asked.base,
-        profile=chosen.profile,
+        profile=replace(chosen.profile, budget=Budget()),
         auto_approve=auto,
         priority=asked.priority,
         budget=budget(asked, chosen.profile.budget),

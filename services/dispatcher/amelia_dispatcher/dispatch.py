@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from amelia.consumer import DONE, Verdict
 from amelia.contract import codec
-from amelia.contract.commands import AnyCommand
+from amelia.contract.commands import AnyCommand, DeliverWorkflow
 from amelia.domain.workflow import Workflow
 from amelia.errors import Malformed, Unavailable
 from amelia.ports.journal import Journal
@@ -44,6 +44,7 @@ class Dispatcher:
         self._deliveries = deliveries
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._acting: set[asyncio.Task[None]] = set()
+        self._delivering: set[str] = set()
 
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
         """Looks at all before it accepts one, so that what is given back when the journal is away was not begun."""
@@ -72,6 +73,15 @@ class Dispatcher:
         return DONE
 
     async def _begin(self, command: AnyCommand) -> None:
+        """Deliveries take as long as their remotes: they have turns of their own, and are never in another's way."""
+        if isinstance(command, DeliverWorkflow):
+            if command.workflow_id not in self._delivering:
+                self._delivering.add(command.workflow_id)
+                task = asyncio.create_task(self._act(command))
+                self._acting.add(task)
+                task.add_done_callback(self._acting.discard)
+                task.add_done_callback(lambda _: self._delivering.discard(command.workflow_id))
+            return
         await self._room.acquire()
         task = asyncio.create_task(self._act(command))
         self._acting.add(task)
@@ -99,7 +109,7 @@ class Dispatcher:
             self._gatekeeper.consider(w, command.id)
         elif w.status in ("pending", "approved"):
             await self._wait_or_go_on(w, command.id)
-        elif w.status == "in_progress" and w.phase == "delivering":
+        elif isinstance(command, DeliverWorkflow) and w.status == "in_progress" and w.phase == "delivering":
             if await self._deliveries.deliver(w.id, command.id):
                 await self._end(w.id)
                 await self._journal.settle([command.id])

@@ -56,11 +56,11 @@ async def _plan(objects: ObjectStore, w: Workflow) -> Plan | None:
 
 
 async def _told(journal: Journal, w: Workflow) -> AsyncIterator[Event]:
-    """The workflow's facts, page by page: a pull request is opened once."""
+    """What the agents found, page by page, and where it was begun anew: a pull request is opened once."""
     after = 0
     while rows := await journal.events({w.id: after}, _PAGE):
         for row in rows:
             event = codec.decode_event(row.body)
-            if event.fact:
+            if event.fact or isinstance(event, e.WorkflowRetried):
                 yield event
         after = rows[-1].sequence

@@ -19,6 +19,8 @@ _MOST = 100
 _ASKED_AT_ONCE = 4
 _QUESTIONED_AT_ONCE = 32
 """Sessions asked whether they live; each may let us wait some seconds, and a takeover has thirty."""
+_ANSWER_SECONDS = 6.0
+"""A session that hangs must not hold up everybody's takeover."""
 
 
 class Sweeper:
@@ -102,6 +104,7 @@ class Sweeper:
                 now = await self._journal.get(workflow_id)
                 if now is not None and now.workflow.open and now.workflow.epoch == row.workflow.epoch:
                     log.info("%s: facts above %d are missing; asking again", workflow_id, now.workflow.fact)
-                    await self._attempts.call(now.workflow, new_id())
-        except AmeliaError as error:
+                    async with asyncio.timeout(_ANSWER_SECONDS):
+                        await self._attempts.call(now.workflow, new_id())
+        except (AmeliaError, TimeoutError) as error:
             log.warning("%s: asking for missing facts failed: %s", workflow_id, error)

@@ -10,6 +10,9 @@ from ..errors import Conflict, NotFound
 from .decisions import approved, rejected, revised
 from .workflow import Workflow
 
+_MOST_MESSAGES, _MOST_CHARACTERS = 50, 100_000
+"""Of messages that wait to be read: they travel with every invocation, and in the row."""
+
 
 def decide(workflow: Workflow | None, command: c.AnyCommand, now: str) -> tuple[Event, ...]:
     """The events that the command makes true; none when it has already been done.
@@ -129,7 +132,9 @@ def _resumed(w: Workflow, command: c.ResumeWorkflow, now: str) -> tuple[Event, .
                 resumed_by=command.actor,
             )
         )
-    elif not said and w.status not in ("pending", "in_progress"):
+    elif command.budget is not None and not w.ended:
+        return tuple(said)
+    elif w.status not in ("pending", "in_progress"):
         way_out = "retry it instead" if w.status in ("failed", "cancelled") else "only paused ones can be resumed"
         raise Conflict(f"{w.id} is {w.status}; {way_out}")
     return tuple(said)
@@ -152,6 +157,9 @@ def _retried(w: Workflow, command: c.RetryWorkflow, now: str) -> tuple[Event, ..
 
 
 def _told(w: Workflow, command: c.SendMessage, now: str) -> tuple[Event, ...]:
+    waiting = sum(len(message.text) for message in w.messages)
+    if len(w.messages) >= _MOST_MESSAGES or waiting + len(command.text) > _MOST_CHARACTERS:
+        raise Conflict(f"{w.id} has {len(w.messages)} messages that no agent has read; wait until they are")
     if w.ended or w.done:
         raise Conflict(f"{w.id} is {w.phase or w.status}, and no agent works on it any more; a message needs one")
     return (

@@ -39,8 +39,9 @@ _CI = (
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fits when all that it names holds. ``paths`` are globs that every file of the plan has to match, ``touching``
-    globs of which some file matches one. ``tasks`` and ``dollars`` are the most there may be; a plan whose files or
-    cost are not known fits no rule that asks about them."""
+    globs of which some file matches one. ``tasks`` and ``dollars`` are the most there may be. What is not known of a
+    plan (its files, where a task does not say; its cost) never helps it: a rule that approves does not fit then, and
+    one that asks for a person does."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     then: Literal["approve", "ask"]
@@ -108,16 +109,29 @@ def _judged(w: Workflow, policy: Policy) -> tuple[Literal["approve", "ask"], str
 
 def _fits(rule: Rule, w: Workflow, plan: Plan | None, microdollars: int) -> bool:
     asks_files = bool(rule.paths or rule.touching) or rule.dependencies is not None or rule.ci is not None
-    files = known_files(plan) if plan is not None else None
-    if (asks_files and files is None) or (rule.tasks is not None and plan is None):
+    unknown = (
+        (asks_files and (plan is None or known_files(plan) is None))
+        or (rule.tasks is not None and plan is None)
+        or (rule.dollars is not None and microdollars <= 0)
+    )
+    if unknown:
+        return rule.then == "ask" and _concerns(rule, w)
+    return _concerns(rule, w) and _describes(rule, plan, microdollars)
+
+
+def _concerns(rule: Rule, w: Workflow) -> bool:
+    return (not rule.authors or w.owner in rule.authors) and (
+        not rule.repositories or _any(rule.repositories, w.repository)
+    )
+
+
+def _describes(rule: Rule, plan: Plan | None, microdollars: int) -> bool:
+    """Where all that the rule asks about is known."""
+    if rule.dollars is not None and microdollars > rule.dollars * 1_000_000:
         return False
-    if rule.dollars is not None and not 0 < microdollars <= rule.dollars * 1_000_000:
-        return False
-    named = files or ()
+    named = (known_files(plan) or ()) if plan is not None else ()
     return (
         (rule.tasks is None or (plan is not None and len(plan.tasks) <= rule.tasks))
-        and (not rule.authors or w.owner in rule.authors)
-        and (not rule.repositories or _any(rule.repositories, w.repository))
         and (not rule.paths or all(_any(rule.paths, name) for name in named))
         and (not rule.touching or any(_any(rule.touching, name) for name in named))
         and (rule.dependencies is None or rule.dependencies == any(_any(_DEPENDENCIES, name) for name in named))

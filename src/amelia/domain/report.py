@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from ..contract.envelope import Event
-from ..contract.events import ReviewCompleted, TaskCompleted, WorkflowCompleted
+from ..contract.events import ReviewCompleted, TaskCompleted, WorkflowCompleted, WorkflowRetried
 from ..contract.plan import Comment, Plan, Task, Verdict
 from ..contract.workflow import Issue, Money
 from .neutral import elided, line, neutral
@@ -31,7 +31,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def draft(self) -> bool:
         """Whether something is left for a person: said so, a task that failed, or a review that did not approve."""
-        failed = any(task.status == "failed" for task in self.tasks.values())
+        named = {task.id for task in self.plan.tasks} if self.plan is not None else set(self.tasks)
+        failed = any(task.status == "failed" for id_, task in self.tasks.items() if id_ in named)
         return bool(self.unresolved) or failed or (self.verdict is not None and not self.verdict.approved)
 
 
@@ -48,6 +49,8 @@ def gathered(workflow_id: str, issue: Issue, plan: Plan | None, spent: Money, to
                 verdict = event.verdict
             case WorkflowCompleted():
                 unresolved = event.unresolved
+            case WorkflowRetried(start=True):
+                tasks, verdict, unresolved = {}, None, ()
     return Report(
         workflow_id=workflow_id,
         issue=issue,
