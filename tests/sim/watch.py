@@ -203,7 +203,8 @@ class Watch:
             self.broken("I6", f"a runtime carries out {plan[:8]} of {workflow_id}, which nobody approved")
 
     def paid(self, workflow_id: str, epoch: int, task: str, number: int) -> None:
-        """A turn of a model. Whoever was taken over is not counted: it may not know yet."""
+        """A turn of a model. Whoever was taken over is not counted: it may not know yet. Nor is a workflow that was begun
+        anew: it does not read what the one before had no time to say."""
         w = self._world.database.tables.workflows[workflow_id].workflow
         if epoch != w.epoch:
             return
@@ -213,7 +214,11 @@ class Watch:
         if turns.total() - len(turns) > goes - 1:
             self.broken("I3", f"{workflow_id} asked again for {turns.total() - len(turns)} turns in {goes} goes")
         most = w.budget.microdollars
-        if most and turns.total() * PRICE.cost_microdollars > most + (goes - 1) * PRICE.cost_microdollars:
+        if (
+            most
+            and not w.generation
+            and turns.total() * PRICE.cost_microdollars > most + (goes - 1) * PRICE.cost_microdollars
+        ):
             self.broken("I7", f"{workflow_id} has paid for {turns.total()} turns in {goes} goes, of a budget of {most}")
 
     def pushed(self, pushed: Pushed) -> None:
