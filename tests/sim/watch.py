@@ -203,8 +203,8 @@ class Watch:
             self.broken("I6", f"a runtime carries out {plan[:8]} of {workflow_id}, which nobody approved")
 
     def paid(self, workflow_id: str, epoch: int, task: str, number: int) -> None:
-        """A turn of a model. Whoever was taken over is not counted: it may not know yet. Nor is a workflow that was begun
-        anew: it does not read what the one before had no time to say."""
+        """A turn of a model. Whoever was taken over is not counted: it may not know yet. Nor is who was begun anew:
+        it does not read what the one before had no time to say."""
         w = self._world.database.tables.workflows[workflow_id].workflow
         if epoch != w.epoch:
             return
