@@ -70,7 +70,8 @@ class Reader(Generic[Place]):
         """All that waits; empty when nothing came in time. Raises ``TooSlow`` once too much came, or ``Ending``."""
         if not self._waiting and self._over is None:
             with contextlib.suppress(TimeoutError):  # and yet something may have come in the same moment
-                await asyncio.wait_for(self._arrived.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._arrived.wait()
         self._arrived.clear()
         if self._over is not None:
             raise self._over
