@@ -64,10 +64,14 @@ async def test_cancelled_while_an_agent_works_nothing_it_still_says_changes_anyt
         for agent, task in points:
             workflow_id = await fleet.start(auto_approve=True)
             held[workflow_id] = fleet.script.hold(workflow_id, agent, task)
-        for workflow_id, hold in held.items():
-            await asyncio.wait_for(hold.reached.wait(), 60)
+
+        async def cancel_when_reached(workflow_id: str) -> None:
+            """They change the same files, so that each waits for those before it, in whatever order that is."""
+            await asyncio.wait_for(held[workflow_id].reached.wait(), 60)
             await fleet.cancel(workflow_id)
-            hold.go.set()
+            held[workflow_id].go.set()
+
+        await asyncio.gather(*(cancel_when_reached(workflow_id) for workflow_id in held))
         for workflow_id in held:
             await _ended_by_itself(fleet, workflow_id)
             assert fleet.machines.lives(workflow_id)
