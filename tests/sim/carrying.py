@@ -46,14 +46,14 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     large_plan: bool
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> "Script":
+    def drawn(cls, rng: random.Random, clone_fails: float) -> "Script":
         return cls(
             tasks=rng.choice((1, 1, 2, 3)),
             turns=rng.choice((1, 2, 3)),
             turn_seconds=rng.choice((0.05, 0.5, 2.0, 6.0)),
             rounds=rng.choice((1, 1, 2)),
             fails=rng.random() < 0.1,
-            blames=rng.choice((1, 2)) if rng.random() < 0.1 else 0,
+            blames=rng.choice((1, 2)) if rng.random() < max(0.1, clone_fails) else 0,
             large_plan=rng.random() < 0.15,
         )
 

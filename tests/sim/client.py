@@ -38,6 +38,7 @@ class Client:
         self._number = number
         self.given: list[Given] = []
         self.revised: list[str] = []
+        self._regrets = world.strikes(world.weather.people_regret)
         self._thinks = world.strikes(world.weather.people_think)
         self._resumed = self._retried = 0
         self.workflow_id = derived_workflow_id("team", f"start-{number}")
@@ -57,7 +58,7 @@ class Client:
 
     async def _start(self) -> bool:
         world, rng = self._world, self._random
-        world.scripts[self.workflow_id] = Script.drawn(rng)
+        world.scripts[self.workflow_id] = Script.drawn(rng, world.weather.clone_fails)
         start = c.StartWorkflow(
             id=f"start-{self._number}",
             workflow_id=self.workflow_id,
@@ -67,7 +68,7 @@ class Client:
             auto_approve=rng.random() < 0.3,
             owner=rng.choice(("ada", "bob")),
             priority=rng.choice((0, 0, 5)),
-            budget=Budget(microdollars=rng.choice((0, 0, 2_500))),
+            budget=Budget(microdollars=rng.choice((0, 2_500))),
             profile=Profile(approval_minutes=rng.choice((1, 1440, 1440))),
             team="team",
         )
@@ -90,6 +91,9 @@ class Client:
         while True:
             w = (await self._look()).workflow
             if w.ended:
+                if self._regrets:
+                    self._regrets = False
+                    await self.give(c.CancelWorkflow(id=f"{w.id}/regret", workflow_id=w.id, actor="ada"))
                 if w.status == "completed" or goes <= 0:
                     return
                 goes -= 1

@@ -45,10 +45,12 @@ class Weather(msgspec.Struct, kw_only=True):
     push_unknown: float = 0
     objects_away: float = 0
     hangs: float = 0
+    clone_fails: float = 0
     memory_away: float = 0
     memory_unknown: float = 0
     readers_flap: float = 0
     people_think: float = 0
+    people_regret: float = 0
     poison: float = 0
     keys_rotate: float = 0
 

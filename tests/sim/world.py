@@ -37,7 +37,7 @@ from .outside import ForgeClient, ObjectsClient, Remote, RemoteClient
 from .platform import Container, Platform, RuntimesClient
 from .queues import BusClient, QueueClient, SimQueue
 from .watch import Violation, Watch
-from .weather import Weather, clear_up, forecast
+from .weather import OFTEN, Weather, clear_up, forecast
 
 SETTLE_SECONDS, QUIET_SECONDS = 1800.0, 400.0
 """After the storm everything ends, and something is heard in between."""
@@ -159,7 +159,7 @@ class World:
                 raise Ended
 
     def _read(self, workflow_id: str) -> None:
-        for _ in range(self.random.choice((1, 2))):
+        for _ in range(self.random.choice((1, 2)) + 3 * (self.weather.readers_flap > OFTEN)):
             self.readers.append(Reader(self, workflow_id))
             self._lives.append(asyncio.ensure_future(self.readers[-1].live()))
 
