@@ -1,5 +1,6 @@
 """Rules of the approval policy: what is not known of a plan never helps it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from amelia.contract.plan import Plan, Task, plan_sha256
 from amelia.contract.workflow import ClaimCheck
 from amelia.domain.policy import Policy, Rule, decision
 from amelia.domain.workflow import Block, Workflow
+from amelia.policy_file import read
 
 from ..samples import HASH, NOW, workflow
 
@@ -66,3 +68,11 @@ def test_a_rule_that_approves_does_not_fit_what_is_not_known(fields: dict[str, A
 def test_a_known_cost_is_compared(cost: int, then: str) -> None:
     rule = Rule(name="cheap", then="approve", dollars=5.0)
     assert judged(waiting(None, "a.py", estimated_microdollars=cost), rule)[0] == then
+
+
+def test_the_example_of_the_documentation_is_a_policy(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "approval-policy.md").read_text()
+    file = tmp_path / "policy.yaml"
+    file.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    policy = read(file)
+    assert [rule.then for rule in policy.rules] == ["ask", "ask", "approve", "approve"]
