@@ -85,7 +85,7 @@ def final(world: "World") -> None:
         _ended_with_cause(world, record.workflow, shown)
         _decided_once(world, record.workflow, shown)
         _done_once(world, record.workflow, shown)
-        _delivered_once(world, record.workflow, shown)
+        _delivered_once(world, record.workflow)
         if not any(isinstance(event, e.WorkflowRetried) for event in shown):
             _nothing_left_of_a_cancelled_one(world, record.workflow, shown)
         _paid_for(world, record.workflow)
@@ -170,11 +170,11 @@ def _done_once(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
             done.add(event.task_id)
 
 
-def _delivered_once(world: "World", w: Workflow, shown: Sequence[Event]) -> None:
-    """A commit is pushed again only where it was taken back: after a cancel that a retry undid."""
+def _delivered_once(world: "World", w: Workflow) -> None:
+    """A commit is pushed again only as often as it was taken back: after a cancel that a retry undid."""
     pushes = [pushed for pushed in world.ledger.pushes if pushed.workflow_id == w.id]
-    undone = any(isinstance(event, e.WorkflowRetried) for event in shown)
-    twice = len({pushed.commit for pushed in pushes}) < len(pushes) and not undone
+    times = Counter(pushed.commit for pushed in pushes)
+    twice = any(n > 1 + world.ledger.withdrawn[pushed] for pushed, n in times.items())
     if len({pushed.branch for pushed in pushes}) > 1 or twice:
         world.watch.broken("I5", f"{w.id} was pushed {len(pushes)} times")
     there = world.remote.branches.get((w.repository, w.branch))

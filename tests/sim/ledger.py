@@ -1,5 +1,7 @@
 """What happened outside the system, noted where it happened: models asked, branches moved, requests opened."""
 
+from collections import Counter
+
 import msgspec
 
 from amelia.contract.workflow import Money
@@ -19,13 +21,14 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """``spent`` is what models were really paid; ``pushes`` are changes of a branch, not looks at it; ``goes`` are how
-    often somebody began to work, from the newest checkpoint."""
+    """``spent`` is what models were really paid; ``pushes`` are changes of a branch, not looks at it; ``withdrawn``
+    counts how often a commit was taken back, ``goes`` how often somebody began to work, from the newest checkpoint."""
 
     def __init__(self) -> None:
         self.goes: dict[str, int] = {}
         self.spent: dict[str, Money] = {}
         self.pushes: list[Pushed] = []
+        self.withdrawn: Counter[str] = Counter()
 
     def begins(self, workflow_id: str) -> None:
         self.goes[workflow_id] = self.goes.get(workflow_id, 0) + 1

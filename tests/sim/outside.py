@@ -112,6 +112,7 @@ class RemoteClient:
             if self._look(repository, branch, workflow_id) != commit:
                 return False
             del self._remote.branches[(repository, branch)]
+            self._machine.world.ledger.withdrawn[commit] += 1
             if request := self._remote.request(repository, branch):
                 request.open = False
             return True
