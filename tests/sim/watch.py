@@ -35,6 +35,8 @@ EDGES: dict[str, set[str]] = {
 """Written down once more, apart from the table the fleet works by."""
 _AFOOT_SECONDS = 1.0
 """Within which an answer of the queue is on its way: what came meanwhile counts as read."""
+_DECIDING_SECONDS = 10.0
+"""Between the look at who waits and the admission: two calls, and however many admissions come before."""
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -137,10 +139,11 @@ class Watch:
                 return
 
     def _open_to(self, w: Workflow) -> None:
-        """Its repository is not in quarantine."""
+        """Its repository was not in quarantine when that was last looked at."""
         settings, now = self._world.settings, self._world.clock.now()
         window = timedelta(minutes=settings.quarantine_minutes)
-        failures = sum(now - window < at for at in self._closed.get(w.repository, ()))
+        seen = now - timedelta(seconds=_DECIDING_SECONDS)
+        failures = sum(now - window < at < seen for at in self._closed.get(w.repository, ()))
         if settings.quarantine_failures and failures >= settings.quarantine_failures:
             self.broken("quarantine", f"{w.id} is admitted although {w.repository} failed {failures} times")
 
