@@ -21,6 +21,7 @@ class WatchedDatabase(MemoryDatabase):
         super().__init__(world.clock)
         self._world = world
         self.away_until = 0.0
+        self.locks_lost_at = float("-inf")
 
     def commit(self, changes: Sequence[Change], lease_seconds: float) -> Written:
         before = {c.workflow_id: self.tables.workflows.get(c.workflow_id) for c in changes}
@@ -31,6 +32,7 @@ class WatchedDatabase(MemoryDatabase):
     def fail(self, until: float) -> None:
         """The server restarts: who held a lock holds none now, and is not told before it asks for something."""
         self.away_until = until
+        self.locks_lost_at = self._world.loop.time()
         self.locks = Locks()
 
 

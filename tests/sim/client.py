@@ -12,6 +12,7 @@ from amelia.contract.workflow import Budget, Issue, Profile
 from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, NotFound, Refused, Unavailable
 from amelia.ports.journal import Executed, Journal, Row
+from amelia_api.orders import beside_delivery
 
 from .carrying import Script
 
@@ -106,6 +107,8 @@ class Client:
                 if await self.give(retry):
                     self._retried += 1
                     decided.clear()
+            elif w.phase == "delivering" and self._world.strikes(self._world.weather.people_stop_deliveries):
+                await self.give(c.CancelWorkflow(id=f"{w.id}/stop/{self._retried}", workflow_id=w.id, actor="ada"))
             elif w.status == "paused":
                 await self._resume(w)
             elif w.status == "blocked" and w.block and w.block.event_id not in decided:
@@ -205,7 +208,7 @@ class Client:
     async def give(self, command: c.AnyCommand) -> bool:
         """Until there is an answer, always with the same id."""
         try:
-            answer: Executed = await self._insistently(lambda journal: journal.execute(command, "print"))
+            answer: Executed = await self._insistently(lambda journal: _executed(journal, command))
         except (Conflict, NotFound) as error:
             self.given.append(Given(command=command, accepted=False, answer=str(error)))
             return False
@@ -218,3 +221,11 @@ class Client:
                 return await self._world.api.ask(ask)
             except Unavailable:
                 await asyncio.sleep(0.2 + self._random.random())
+
+
+async def _executed(journal: Journal, command: c.AnyCommand) -> Executed:
+    """As the api does it: what stops a workflow does not do so in the middle of a delivery."""
+    if not isinstance(command, c.CancelWorkflow | c.PauseWorkflow):
+        return await journal.execute(command, "print")
+    async with beside_delivery(journal, command.workflow_id):
+        return await journal.execute(command, "print")

@@ -380,3 +380,8 @@ def a_key_that_is_not_known_yet_is_never_looked_for() -> Plan:
         return True
 
     return {"tests.sim.keys:KeysClient.refresh": looked}
+
+
+@bug("I8", slow=0.3, people_stop_deliveries=1, mean_outage=0, journal_away=0, journal_unknown=0)
+def a_cancel_does_not_wait_for_the_delivery() -> Plan:
+    return {"tests.sim.client:beside_delivery": lambda journal, workflow_id: contextlib.nullcontext()}

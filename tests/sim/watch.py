@@ -37,6 +37,7 @@ _AFOOT_SECONDS = 1.0
 """Within which an answer of the queue is on its way: what came meanwhile counts as read."""
 _DECIDING_SECONDS = 10.0
 """Between the look at who waits and the admission: two calls, and however many admissions come before."""
+_UNKNOWING_SECONDS = 60.0
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -231,13 +232,18 @@ class Watch:
             self.broken("I6", f"{pushed.branch} was pushed from a plan that nobody approved")
         if w.handed_in is None or w.handed_in.commit != pushed.commit:
             self.broken("I2", f"{pushed.branch} was pushed at a commit the journal does not know")
-        if self.cancelled_at.get(w.id, pushed.began) < pushed.began:
+        if self._was_cancelled(w.id, pushed.began):
             self.broken("I8", f"{pushed.branch} was pushed after {w.id} was cancelled")
 
     def proposed(self, workflow_id: str, branch: str, began: float) -> None:
         """A pull request is opened, not found."""
-        if self.cancelled_at.get(workflow_id, began) < began:
+        if self._was_cancelled(workflow_id, began):
             self.broken("I8", f"a pull request of {branch} was opened after {workflow_id} was cancelled")
+
+    def _was_cancelled(self, workflow_id: str, began: float) -> bool:
+        """Who lost the delivery's lock with the database does not know it, and takes back what it did."""
+        lost = self._world.loop.time() - self._world.database.locks_lost_at < _UNKNOWING_SECONDS
+        return not lost and self.cancelled_at.get(workflow_id, began) < began
 
     def shown(self, workflow_id: str, after: int, sequence: int) -> None:
         """A reader whose last event was ``after`` is shown the next."""

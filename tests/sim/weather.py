@@ -51,6 +51,7 @@ class Weather(msgspec.Struct, kw_only=True):
     readers_flap: float = 0
     people_think: float = 0
     people_regret: float = 0
+    people_stop_deliveries: float = 0
     poison: float = 0
     keys_rotate: float = 0
 
