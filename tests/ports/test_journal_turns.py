@@ -84,6 +84,16 @@ async def test_an_attempt_that_shows_life_and_does_nothing_is_stalled(
     assert "did nothing for 100 seconds" in lost.workflow.reason
 
 
+async def test_what_the_router_has_not_read_may_be_progress(journal: PostgresJournal, database_url: str) -> None:
+    await started(journal)
+    await sql(database_url, "UPDATE workflow SET progress_at = now() - interval '100 s'")
+    assert (await journal.overdue(gap_seconds=9, limit=9, progress_seconds=50)).stalled == ()
+    await journal.drained("router", 80)
+    assert (await journal.overdue(gap_seconds=9, limit=9, progress_seconds=50)).stalled == ()
+    await journal.drained("router", 40)
+    assert len((await journal.overdue(gap_seconds=9, limit=9, progress_seconds=50)).stalled) == 1
+
+
 async def test_whatever_is_admitted_is_progress_and_a_heartbeat_is_none(
     journal: PostgresJournal, database_url: str
 ) -> None:

@@ -150,9 +150,10 @@ class MemoryJournal:
 
     async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
         now, records, read = self._now, self._tables.workflows.values(), self._read_by("router")
-        gap, idle = now - timedelta(seconds=gap_seconds), now - timedelta(seconds=progress_seconds)
+        gap = now - timedelta(seconds=gap_seconds)
+        idle = min(now, read or now) - timedelta(seconds=progress_seconds)
         leases = [x for x in records if read and x.lease_until and x.lease_until < min(now, read)]
-        stalled = [x for x in records if progress_seconds and read and _idle_since(x, min(idle, read))]
+        stalled = [x for x in records if progress_seconds and read and _idle_since(x, idle)]
         return Overdue(
             leases=tuple(x.workflow.id for x in leases)[:limit],
             wakes=tuple(x.workflow.id for x in records if x.wake_at and x.wake_at < now)[:limit],

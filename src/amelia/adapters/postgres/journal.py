@@ -57,7 +57,7 @@ UNION ALL (SELECT 'wakes', id FROM workflow WHERE wake_at < now() LIMIT $2)
 UNION ALL (SELECT 'gaps', id FROM workflow WHERE gap_since < now() - make_interval(secs => $1)
     AND gap_since < {_READ} LIMIT $2)
 UNION ALL (SELECT 'stalled', id FROM workflow WHERE $3 > 0 AND lease_until IS NOT NULL
-    AND progress_at < now() - make_interval(secs => $3) AND progress_at < {_READ} LIMIT $2)
+    AND progress_at < least(now(), {_READ}) - make_interval(secs => $3) AND {_READ} IS NOT NULL LIMIT $2)
 """  # noqa: S608 - ours
 _DRAINED = """
 WITH gone AS (DELETE FROM consumer WHERE seen_at < now() - interval '1 hour')
