@@ -208,7 +208,7 @@ class Run:
             return replace(sheet, step="plan", revised=sheet.revised + 1), ()
         if decision.kind == "rejected":
             return replace(sheet, step="finish", back_to="gate", result="failed", cause="rejected"), ()
-        self._world.watch.executed(self._id, sheet.plan_sha256)
+        self._world.watch.executed(self._id, self._asked.epoch, sheet.plan_sha256)
         return self._next(sheet)
 
     def _next(self, sheet: Sheet) -> tuple[Sheet, Said]:

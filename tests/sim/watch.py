@@ -200,10 +200,10 @@ class Watch:
         if not ordered and not waits:
             self.broken("I9", f"{w.id} is {w.status} and {w.phase or 'idle'}, and nobody would ever look at it")
 
-    def executed(self, workflow_id: str, plan: str) -> None:
-        """A runtime begins to carry out a plan."""
+    def executed(self, workflow_id: str, epoch: int, plan: str) -> None:
+        """A runtime begins to carry out a plan. Who was taken over may begin with what was approved then."""
         w = self._world.database.tables.workflows[workflow_id].workflow
-        if not _approved(w, plan):
+        if not (_approved(w, plan) or (epoch < w.epoch and self._was_approved(workflow_id, plan))):
             self.broken("I6", f"a runtime carries out {plan[:8]} of {workflow_id}, which nobody approved")
 
     def paid(self, workflow_id: str, epoch: int, task: str, number: int) -> None:
@@ -224,6 +224,10 @@ class Watch:
             and turns.total() * PRICE.cost_microdollars > most + (goes - 1) * PRICE.cost_microdollars
         ):
             self.broken("I7", f"{workflow_id} has paid for {turns.total()} turns in {goes} goes, of a budget of {most}")
+
+    def _was_approved(self, workflow_id: str, plan: str) -> bool:
+        said = (codec.decode_event(x.body) for x in self._world.database.tables.events[workflow_id])
+        return any(isinstance(event, e.WorkflowApproved) and event.plan_sha256 == plan for event in said)
 
     def pushed(self, pushed: Pushed) -> None:
         record = self._world.database.tables.workflows[pushed.workflow_id]
