@@ -98,6 +98,25 @@ async def test_a_push_whose_dispatcher_died_is_taken_back_when_the_workflow_is_c
     assert (await world.workflow(workflow_id)).status == "cancelled"
 
 
+async def test_a_push_of_a_delivery_that_was_paused_is_taken_back_when_its_next_turn_is_cancelled(world: World) -> None:
+    workflow_id = await handed_in(world)
+
+    async def dies() -> None:
+        raise RuntimeError("the dispatcher died here")
+
+    world.pushes.pushing = dies
+    with pytest.raises(RuntimeError):
+        await world.act(await the_order(world))
+    await world.journal.execute(order(c.PauseWorkflow, workflow_id))
+    resumed = order(c.ResumeWorkflow, workflow_id)
+    await world.journal.execute(resumed)
+    await world.act(resumed)
+    await world.until(workflow_id, phase="delivering")
+    await world.journal.execute(order(c.CancelWorkflow, workflow_id))
+    await world.act(c.AttendWorkflow(id="1", workflow_id=workflow_id, actor="amelia"))
+    assert world.pushes.withdrawn == world.pushes.pushed != []
+
+
 async def test_a_delivery_that_stays_impossible_becomes_a_pause_and_its_end_a_delivery(world: World) -> None:
     workflow_id = await handed_in(world)
     command = await the_order(world)

@@ -69,7 +69,7 @@ class Deliveries:
     async def take_back(self, w: Workflow) -> None:
         """What a delivery may have pushed before it died, of a workflow that was cancelled then. Raises
         ``Unavailable``."""
-        if w.status != "cancelled" or not w.delivering_since or w.handed_in is None:
+        if w.status != "cancelled" or w.handed_in is None:
             return
         async with self._turns, self._journal.exclusively(f"delivery/{w.id}"):
             row = await self._journal.get(w.id)
