@@ -76,6 +76,7 @@ _FIELDS: dict[type[Event], list[dict[str, Any]]] = {
     e.WorkHandedIn: [
         {"bundle": CLAIM, "branch": "b", "commit": "c" * 40, "base_commit": "d" * 40, "plan_sha256": HASH},
     ],
+    e.LessonLearnt: [{"topic": "tests", "text": "t"}],
     e.MessageApplied: [{"message_id": "m", "agent": "developer"}],
     e.WorkflowTimeout: [{"session_seconds": 28_800}],
     e.BudgetReached: [{"budget": Budget(microdollars=5), "spent": Money(cost_microdollars=4)}],

@@ -124,6 +124,9 @@ def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
         case e.WorkflowStarted():
             return f"work starts on {event.base_commit[:12]}"
         case e.WorkflowBlocked():
+            if event.requires == "review":
+                against = "; ".join(event.unresolved[:3]) or "the review is not satisfied"
+                return f"the work waits for a person: {against}"
             tasks = f" of {len(event.plan.tasks)} tasks" if event.plan else ""
             return f"the plan{tasks} waits for approval: {event.plan_sha256[:12]}"
         case e.AgentStarted():
@@ -146,6 +149,8 @@ def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
             return f"work handed in: {event.branch} at {event.commit[:12]}"
         case e.WorkflowCompleted():
             return f"the agents end with {event.result}" + _because(event.cause or event.summary)
+        case e.LessonLearnt():
+            return f"learnt about the repository: {event.text}"
         case e.MessageApplied():
             return f"{_who(event.agent, event.task_id)} read message {event.message_id[:8]}"
         case e.WorkflowTimeout():

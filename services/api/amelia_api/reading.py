@@ -52,9 +52,10 @@ class Reading(Controller):
     async def diff(self, workflow_id: FromPath[str], journal: Journal, objects: ObjectStore) -> Response[bytes]:
         """The change as git wrote it."""
         w = (await the_row(journal, workflow_id)).workflow
-        if w.handed_in is None or w.handed_in.diff is None:
+        claim = w.handed_in.diff if w.handed_in else w.block.diff if w.block else None
+        if claim is None:
             raise NotFound(f"{workflow_id} is {w.status} and has handed in no work yet")
-        return Response(await objects.get(w.handed_in.diff), media_type="text/x-diff; charset=utf-8")
+        return Response(await objects.get(claim), media_type="text/x-diff; charset=utf-8")
 
     @get("/usage", responses=_MAY_ANSWER)
     async def usage(self, workflow_id: FromPath[str], journal: Journal) -> UsageView:

@@ -81,8 +81,10 @@ class Deliveries:
                 log.error("%s was cancelled, and its branch %s may be there: %s", w.id, w.branch, error)
 
     async def _deliver(self, w: Workflow, work: HandedIn) -> None:
-        if w.decision is None or w.decision.kind != "approved" or w.decision.plan_sha256 != work.plan_sha256:
-            raise Refused(f"the work of {w.id} is not of the plan that was approved; retry the workflow to plan again")
+        if not work.plan_sha256 or w.agreed != work.plan_sha256:
+            raise Refused(
+                f"the work of {w.id} is not of the plan that was approved; retry it with --from start to plan again"
+            )
         if not w.delivering_since and not await self._record(w.id, _started(w, work)):
             return
         reach("delivery_started")

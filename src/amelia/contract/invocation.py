@@ -7,6 +7,13 @@ import msgspec
 from .workflow import Decision, Issue, Left, Money, Note, Profile
 
 
+class Lesson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What earlier workflows learnt about the repository."""
+
+    topic: str
+    text: str
+
+
 class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``signing_key`` is this attempt's own, hexadecimal, derived from a master secret the runtime never sees.
 
@@ -37,6 +44,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     left: Left = Left()
     spent: dict[int, Money] = {}
     messages: tuple[Note, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
     clone_token: str = ""
     session_seconds: int = 28_800
     correlation_id: str = ""

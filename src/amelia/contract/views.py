@@ -92,9 +92,10 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are UTC, ISO 8601. ``reason`` says in a sentence why the workflow waits or how it ended. ``deadline`` is
-    when an undecided plan is rejected; ``messages`` are those that no agent has read yet; ``queue`` is there where one
-    workflow is shown that waits for its turn."""
+    """Times are UTC, ISO 8601. ``reason`` says in a sentence why the workflow waits or how it ended. A blocked one
+    ``requires`` the approval of its plan, or that somebody decides about work which the Reviewer does not accept;
+    ``unresolved`` is what a person should look at, and ``deadline`` when it is rejected by itself. ``messages`` are
+    those that no agent has read yet; ``queue`` is there where one workflow is shown that waits for its turn."""
 
     id: str
     status: Status
@@ -117,6 +118,8 @@ class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str
     priority: int = 0
     budget: Budget = Budget()
+    requires: Literal["", "approval", "review"] = ""
+    unresolved: tuple[str, ...] = ()
     deadline: str = ""
     pull_request: PullRequest | None = None
     messages: tuple[Note, ...] = ()

@@ -9,15 +9,20 @@ Status = Literal["pending", "in_progress", "blocked", "approved", "paused", "com
 Phase = Literal["", "starting", "planning", "executing", "reviewing", "delivering"]
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 
-DriverName = Literal["api:anthropic", "api:openai", "api:bedrock"]
+DriverName = Literal["api:anthropic", "api:openai", "api:bedrock", "cli:claude"]
+AgentName = Literal["architect", "developer", "reviewer"]
+TrackerName = Literal["noop", "file", "github", "jira"]
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is wanted. ``id`` is the tracker's name for it, or the name of the file it was read from."""
+    """What is wanted. ``id`` is the tracker's name for it, or the name of the file it was read from; ``url`` is where
+    people read it. ``body`` is Markdown, with the comments at its end."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     title: Annotated[str, Meta(min_length=1, max_length=300)]
     body: Annotated[str, Meta(max_length=200_000)] = ""
+    labels: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
+    url: Annotated[str, Meta(max_length=2_000)] = ""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -41,16 +46,54 @@ class Left(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return any(left is not None and left <= 0 for left in (self.microdollars, self.tokens))
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a workflow is worked. An empty ``driver`` or ``model`` leaves the choice to where the agents run.
+class ModelChoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An empty ``driver`` or ``model`` means the profile's own."""
 
-    ``max_iterations`` bounds the review loop: how often the Developer's work is reviewed at most. ``approval_minutes``
-    is how long a plan waits for a decision before it is rejected by itself.
+    driver: DriverName | Literal[""] = ""
+    model: str = ""
+
+
+class AgentChoices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    architect: ModelChoice = ModelChoice()
+    developer: ModelChoice = ModelChoice()
+    reviewer: ModelChoice = ModelChoice()
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How long a model that is overloaded or away is asked again: ``attempts`` calls at most, with pauses of up to
+    ``max_pause_seconds`` where the service does not say how long."""
+
+    attempts: Annotated[int, Meta(ge=1, le=20)] = 6
+    max_pause_seconds: Annotated[int, Meta(ge=1, le=600)] = 60
+
+
+class Tell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is said in the tracker, as a comment on the issue."""
+
+    start: bool = True
+    block: bool = True
+    completion: bool = True
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a workflow is worked. An empty ``driver`` or ``model`` leaves the choice to where the agents run; ``agents``
+    choose others for one agent, ``fallback`` is asked when the chosen model stays away.
+
+    ``max_iterations`` bounds the review loop: how often the Developer's work is reviewed at most. ``parallel_tasks``
+    are worked at once at most. ``approval_minutes`` is how long a plan waits for a decision before it is rejected by
+    itself.
     """
 
     name: str = "default"
     driver: DriverName | Literal[""] = ""
     model: str = ""
+    agents: AgentChoices = AgentChoices()
+    fallback: ModelChoice | None = None
+    retry: Retry = Retry()
+    strategy: Literal["single", "competitive"] = "single"
+    tracker: TrackerName = "noop"
+    tell: Tell = Tell()
+    parallel_tasks: Annotated[int, Meta(ge=1, le=16)] = 3
     max_iterations: Annotated[int, Meta(ge=1, le=20)] = 3
     auto_approve: bool = False
     approval_minutes: Annotated[int, Meta(ge=1, le=43_200)] = 1_440

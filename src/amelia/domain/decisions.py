@@ -96,6 +96,8 @@ def _named(w: Workflow, command: _Decision, verb: str) -> tuple[Block, str]:
         raise Conflict(f"{w.id} is {w.status}; only blocked workflows can be {verb}")
     if command.block_id not in ("", block.event_id):
         raise Conflict(f"{w.id} waits at another block now ({block.event_id}); look at its plan again and decide that")
+    if isinstance(command, c.ApproveWorkflow) and command.tasks and block.requires == "review":
+        raise Conflict(f"the work of {w.id} waits, not its plan; approve or revise all of it")
     sha256 = _part(block, command) if isinstance(command, c.ApproveWorkflow) and command.tasks else block.plan_sha256
     if command.plan_sha256 not in ("", block.plan_sha256, sha256):
         raise Conflict(f"the plan of {w.id} is {block.plan_sha256} now; look at it again and decide that")

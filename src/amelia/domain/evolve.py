@@ -151,6 +151,7 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             | e.ReviewCompleted()
             | e.TokensUsed()
             | e.ArtifactStored()
+            | e.LessonLearnt()
             | e.AgentMessage()
             | e.ToolCalled()
             | e.ToolCompleted()

@@ -33,15 +33,20 @@ def gate(w: Workflow, event: Gate) -> Workflow:
                 plan_claim=event.plan_claim,
                 sequence=w.sequence,
                 estimated_microdollars=event.estimated_microdollars,
+                requires=event.requires,
+                unresolved=event.unresolved,
+                diff=event.diff,
             )
-            return _waiting(replace(w, block=block, lost=0))
+            agreed = w.agreed if event.plan_sha256 == w.agreed else ""
+            return _waiting(replace(w, block=block, agreed=agreed, lost=0))
         case e.ApprovalVote():
             return replace(w, reason=f"the plan waits for approval by a person: {event.rule}")
         case e.ApprovalReminder():
             assert w.block is not None, "a blocked workflow has a block"
             return replace(w, block=replace(w.block, reminder=""))
         case e.ApprovalDeadlinePassed():
-            return failed(w, f"nobody decided the plan until {event.deadline}, so it counts as rejected")
+            what = "work" if w.block and w.block.requires == "review" else "plan"
+            return failed(w, f"nobody decided the {what} until {event.deadline}, so it counts as rejected")
         case e.WorkflowApproved():
             decision = Decision(
                 kind="approved",
@@ -50,7 +55,8 @@ def gate(w: Workflow, event: Gate) -> Workflow:
                 by=event.approved_by,
                 tasks=event.tasks,
             )
-            return replace(w, status="approved", decision=decision, reason="approved; waits for its turn")
+            reason = "approved; waits for its turn"
+            return replace(w, status="approved", decision=decision, agreed=event.plan_sha256, reason=reason)
         case e.WorkflowRejected():
             decision = Decision(
                 kind="rejected",
@@ -60,7 +66,8 @@ def gate(w: Workflow, event: Gate) -> Workflow:
                 feedback=event.feedback,
             )
             said = f": {event.feedback}" if event.feedback else ""
-            return failed(replace(w, decision=decision), f"the plan was rejected by {event.rejected_by}{said}")
+            what = "work" if w.block and w.block.requires == "review" else "plan"
+            return failed(replace(w, decision=decision), f"the {what} was rejected by {event.rejected_by}{said}")
         case e.WorkflowRevised():
             decision = Decision(
                 kind="revised",
@@ -69,6 +76,9 @@ def gate(w: Workflow, event: Gate) -> Workflow:
                 by=event.revised_by,
                 feedback=event.feedback,
             )
+            if w.block and w.block.requires == "review":
+                reason = f"{event.revised_by} sent the work back; waits for its turn"
+                return replace(w, status="pending", decision=decision, reason=reason)
             previous = replace(w.block, plan=None) if w.block else None
             reason = f"{event.revised_by} asked for another plan; waits for its turn"
             return replace(w, status="pending", block=None, previous=previous, decision=decision, reason=reason)
@@ -105,7 +115,7 @@ def control(w: Workflow, event: Control) -> Workflow:
         case e.WorkflowRetried(start=True):
             reason = f"begun anew by {event.retried_by}; waits for its turn"
             anew = replace(w, generation=w.generation + 1, handed_in=None, done=False, unresolved=(), summary="")
-            anew = replace(anew, block=None, previous=None, decision=None, commit="", lost=0, stalled=False)
+            anew = replace(anew, block=None, previous=None, decision=None, agreed="", commit="", lost=0, stalled=False)
             return replace(anew, status="pending", phase="", reason=reason)
         case e.WorkflowRetried() if w.done:
             reason = f"to be delivered again, says {event.retried_by}; waits for its turn"
@@ -164,6 +174,8 @@ def closed(w: Workflow) -> Workflow:
 
 def _waiting(w: Workflow) -> Workflow:
     reason = "the plan waits for approval"
+    if w.block is not None and w.block.requires == "review":
+        reason = "the work waits for a person, who accepts it as it is or sends it back"
     return replace(closed(w), status="blocked", admitted=False, decision=None, reason=reason)
 
 

@@ -19,7 +19,7 @@ def allowance(w: Workflow) -> Budget:
 def paths(w: Workflow) -> tuple[str, ...] | None:
     """The files that the approved plan (or part of it) is about, from the approval to the end; ``**`` when a task does
     not say. None while there is no approval."""
-    if w.ended or w.decision is None or w.decision.kind != "approved":
+    if w.ended or w.decision is None or not (w.decision.kind == "approved" or _sent_back(w)):
         return None
     if w.block is None or w.block.plan is None:
         return (EVERYTHING,)
@@ -27,3 +27,8 @@ def paths(w: Workflow) -> tuple[str, ...] | None:
     if not tasks or not all(t.files for t in tasks):
         return (EVERYTHING,)
     return tuple(sorted({file for t in tasks for file in t.files}))
+
+
+def _sent_back(w: Workflow) -> bool:
+    """To the Developer: the plan stays the one that was approved."""
+    return w.block is not None and w.block.requires == "review"

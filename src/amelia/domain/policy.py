@@ -69,7 +69,7 @@ OPEN = Policy(otherwise="approve")
 def decision(w: Workflow, policy: Policy, now: str) -> e.WorkflowApproved | e.ApprovalVote | None:
     """A decision like a person's, made where the plan is recorded, for exactly that plan; or that a person has to."""
     block = w.block
-    if w.status != "blocked" or block is None or not w.auto_approve:
+    if w.status != "blocked" or block is None or block.requires != "approval" or not w.auto_approve:
         return None
     then, rule = _judged(w, policy)
     if then == "approve":

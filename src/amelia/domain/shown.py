@@ -28,6 +28,8 @@ def workflow_view(w: Workflow, created_at: str, updated_at: str) -> WorkflowView
         updated_at=updated_at,
         priority=w.priority,
         budget=w.budget,
+        requires=w.block.requires if w.block and w.status == "blocked" else "",
+        unresolved=w.block.unresolved if w.block and w.status == "blocked" else w.unresolved,
         deadline=w.block.deadline if w.block and w.status == "blocked" else "",
         pull_request=w.pull_request,
         messages=w.messages,

@@ -16,6 +16,7 @@ _WORK = (
     e.ArtifactStored,
     e.WorkHandedIn,
     e.MessageApplied,
+    e.LessonLearnt,
 )
 _PROGRESS = (e.AgentMessage, e.ToolCalled, e.ToolCompleted)
 _WHILE_ALIVE = (e.EventsMissing, e.MessageSent, e.BudgetChanged)

@@ -1,5 +1,7 @@
 """What a workflow is: the row, folded from its events (``domain.evolve``)."""
 
+from typing import Literal
+
 import msgspec
 
 from ..contract.plan import Plan
@@ -22,7 +24,8 @@ from ..contract.workflow import (
 class Block(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What waits for a decision: named by the event that said so, at ``sequence``, and the hash of its plan.
 
-    ``deadline`` and ``reminder`` are UTC, ISO 8601; ``reminder`` is empty once it was given.
+    ``requires`` "review": the work on the plan, which the Reviewer does not accept. ``deadline`` and ``reminder`` are
+    UTC, ISO 8601; ``reminder`` is empty once it was given.
     """
 
     event_id: str
@@ -31,6 +34,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     plan_claim: ClaimCheck | None = None
     sequence: int = 0
     estimated_microdollars: int = 0
+    requires: Literal["approval", "review"] = "approval"
+    unresolved: tuple[str, ...] = ()
+    diff: ClaimCheck | None = None
     deadline: str = ""
     reminder: str = ""
 
@@ -61,7 +67,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``admitted`` while it holds a place among those in progress; ``cap`` is what it may have spent in all until it gives
     the place back. ``spent`` is per attempt and cumulative within it. ``generation`` counts the times it was begun
     anew, ``retries`` those an ended one was to go on. ``done``: its work is handed in, and is to be delivered since
-    ``delivering_since``. ``previous`` is the block that the last revision replaced, without its plan.
+    ``delivering_since``. ``previous`` is the block that the last revision replaced, without its plan. ``agreed`` is the
+    hash of the plan that was approved last, while no other one was proposed.
     """
 
     id: str
@@ -100,6 +107,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     block: Block | None = None
     previous: Block | None = None
     decision: Decision | None = None
+    agreed: str = ""
     messages: tuple[Note, ...] = ()
     handed_in: HandedIn | None = None
     done: bool = False

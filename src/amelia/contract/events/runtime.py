@@ -1,6 +1,9 @@
 """What a runtime reports: facts, progress, and that it lives."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from ..envelope import Event
 from ..plan import Plan, Verdict
@@ -13,13 +16,17 @@ class WorkflowStarted(Event, frozen=True, tag="workflow_started"):
 
 
 class WorkflowBlocked(Event, frozen=True, tag="workflow_blocked"):
-    """A plan waits for a decision. A plan over the threshold travels as ``plan_claim``."""
+    """A plan waits for a decision, or (``requires`` "review") the work done on it, which the Reviewer does not accept:
+    approved it is delivered as it is, revised it goes back to the Developer. A plan over the threshold travels as
+    ``plan_claim``; ``diff`` is the work so far, ``unresolved`` what is held against it."""
 
     plan_sha256: str
     plan: Plan | None = None
     plan_claim: ClaimCheck | None = None
     estimated_microdollars: int = 0
-    requires: Literal["approval"] = "approval"
+    requires: Literal["approval", "review"] = "approval"
+    unresolved: tuple[str, ...] = ()
+    diff: ClaimCheck | None = None
 
 
 class AgentStarted(Event, frozen=True, tag="agent_started"):
@@ -56,13 +63,24 @@ class ReviewCompleted(Event, frozen=True, tag="review_completed"):
     round: int = 1
 
 
+class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one agent spent with one model, on one task where it had one."""
+
+    agent: str
+    task_id: str = ""
+    model: str = ""
+    used: Money
+
+
 class TokensUsed(Event, frozen=True, tag="tokens_used"):
     """Cumulative for this attempt, so that a lost or doubled one changes nothing; for the earlier ``of_attempt`` when
-    its successor found in the checkpoint what it had spent."""
+    its successor found in the checkpoint what it had spent. ``shares`` add up to ``used`` as far as it is known whose
+    they were."""
 
     used: Money
     model: str = ""
     of_attempt: int = 0
+    shares: tuple[Share, ...] = ()
 
 
 class ArtifactStored(Event, frozen=True, tag="artifact_stored"):
@@ -88,6 +106,14 @@ class MessageApplied(Event, frozen=True, tag="message_applied"):
     message_id: str
     agent: str
     task_id: str = ""
+
+
+class LessonLearnt(Event, frozen=True, tag="lesson_learnt"):
+    """What an agent found out about the repository, for workflows to come. The same topic and text is the same
+    lesson."""
+
+    topic: Literal["tests", "build", "layout", "convention"]
+    text: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class WorkflowTimeout(Event, frozen=True, tag="workflow_timeout"):
@@ -157,6 +183,7 @@ RuntimeFact = (
     | ArtifactStored
     | WorkHandedIn
     | MessageApplied
+    | LessonLearnt
     | WorkflowTimeout
     | BudgetReached
     | WorkflowCompleted

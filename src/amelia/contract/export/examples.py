@@ -124,6 +124,9 @@ def _control() -> tuple[Event, ...]:
     )
 
 
+SHARES = (e.Share(agent="architect", model="claude", used=SPENT),)
+
+
 def _facts() -> tuple[Event, ...]:
     task = PLAN.tasks[0]
     work = {"branch": BRANCH, "commit": COMMIT, "base_commit": BASE_COMMIT, "plan_sha256": PLAN_SHA256}
@@ -132,13 +135,20 @@ def _facts() -> tuple[Event, ...]:
         _event(e.WorkflowStarted, 7, base_commit=BASE_COMMIT),
         _event(e.AgentStarted, 7, agent="architect"),
         _event(e.AgentCompleted, 20, agent="architect", summary=PLAN.summary),
-        _event(e.TokensUsed, 20, used=SPENT, model="claude"),
+        _event(
+            e.TokensUsed,
+            20,
+            used=SPENT,
+            model="claude",
+            shares=SHARES,
+        ),
         _event(e.WorkflowBlocked, 21, plan_sha256=PLAN_SHA256, plan=PLAN),
         _event(e.TaskStarted, 43, task_id=task.id, title=task.title, description=task.description),
         _event(e.TaskCompleted, 51, status="completed", **done),
         _event(e.ReviewCompleted, 56, verdict=VERDICT),
         _event(e.ArtifactStored, 57, name="diff", claim=_claim("artifact", 1_204), media_type="text/x-diff"),
         _event(e.MessageApplied, 57, message_id=MESSAGE_ID, agent="developer", task_id=task.id),
+        _event(e.LessonLearnt, 57, topic="tests", text="The tests are run with `python -m unittest`."),
         _event(e.WorkflowTimeout, 57, session_seconds=28_800),
         _event(e.BudgetReached, 57, budget=BUDGET, spent=SPENT),
         _event(e.WorkHandedIn, 57, bundle=_claim("bundle", 40_960), **work),
