@@ -12,10 +12,14 @@ from .spawn import Exit
 _PASSING = re.compile(
     r"could not resolve host|timed out|connection (reset|refused)|couldn't connect|failed to connect|early eof"
     r"|unexpected disconnect|remote end hung up|temporary failure|error: 5\d\d|error: 429|rpc failed"
-    r"|network is unreachable",
+    r"|network is unreachable|no route to host|connection closed by|kex_exchange_identification"
+    r"|gnutls_handshake|non-properly terminated|ssl_error_syscall|ssl connect error|unexpected eof"
+    r"|(recv|send) failure|empty reply from server|http/2 stream|curl (16|18|28|35|52|55|56|92) ",
     re.IGNORECASE,
 )
-_FINAL = re.compile(r"\b(?:HTTP|returned error:) (?:3\d\d|4(?!08|29)\d\d)\b")
+_FINAL = re.compile(
+    r"\b(?:HTTP|returned error:) (?:3\d\d|4(?!08|29)\d\d)\b|certificate verif(?:y|ication) failed", re.IGNORECASE
+)
 _MOVED = re.compile(r"\breturned error: 30[1278]\b|unable to update url base from redirection", re.IGNORECASE)
 
 
