@@ -12,6 +12,8 @@ from ..errors import Refused
 MOST_TASKS = 50
 RESERVED = frozenset({"review"})
 """Names of rounds of work that are no task of the plan."""
+MERGE = "merge-"
+"""What the name of the work begins with that a task's conflict with others makes; the task's own follows."""
 
 
 def check_plan(plan: Plan) -> None:
@@ -47,11 +49,12 @@ def _check_shape(plan: Plan) -> None:
         raise Refused("the plan has no tasks; give it at least one")
     if len(plan.tasks) > MOST_TASKS:
         raise Refused(f"the plan has {len(plan.tasks)} tasks; join them into at most {MOST_TASKS}")
+    ids = {task.id for task in plan.tasks}
     seen: set[str] = set()
     for task in plan.tasks:
         if task.id in seen:
             raise Refused(f"two tasks have the id {task.id!r}; give each its own")
-        if task.id in RESERVED:
+        if task.id in RESERVED or (task.id.startswith(MERGE) and task.id.removeprefix(MERGE) in ids):
             raise Refused(f"the id {task.id!r} is reserved; choose another one")
         seen.add(task.id)
 

@@ -10,7 +10,7 @@ from ..memory.base import Memory
 from ..ports.agents import Announcer
 from .job import Ended, Job
 from .live import Live
-from .state import beginning, values_of, work_of
+from .state import WAITING, beginning, values_of, work_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -38,7 +38,7 @@ async def give_up(job: Job, error: Exception, *, announcer: Announcer, memory: M
         await saver.announce(state)
         if work.step == "end":
             return Ended(state="finished", last_fact=state["last_fact"], result=work.result, cause=work.cause)
-        if work.step == "gate" and not (job.decision and decides(job.decision, work)):
+        if work.step in WAITING and not (job.decision and decides(job.decision, work)):
             return Ended(state="blocked", last_fact=state["last_fact"])
         blame: Literal["", "repository"] = "repository" if isinstance(error, RepositoryRefused | RepositoryAway) else ""
         failed = replace(

@@ -1,4 +1,4 @@
-"""The graph: open, plan, wait for a decision, develop task by task, review, finish."""
+"""The graph: open, plan, wait for a decision, develop, review, wait where the review is not satisfied, finish."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, get_args
@@ -7,6 +7,7 @@ from langgraph.graph import END, START, StateGraph
 
 from .site import Site
 from .state import State, Step, step_of
+from .steps.appeal import appeal
 from .steps.developing import develop
 from .steps.ending import finish
 from .steps.gate import gate
@@ -32,7 +33,8 @@ STEPS: dict[Step, tuple[Action, tuple[Step, ...]]] = {
     "plan": (plan, ("gate", "finish")),
     "gate": (gate, ("plan", "develop", "finish")),
     "develop": (develop, ("develop", "review", "finish")),
-    "review": (review_work, ("develop", "finish")),
+    "review": (review_work, ("develop", "appeal", "finish")),
+    "appeal": (appeal, ("develop", "finish")),
     "finish": (finish, ("end",)),
 }
 """What each step does, and the steps it may lead to. A step names the next one in the state it returns."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..drivers.base import Driver
+from ..drivers.cast import Cast
 from ..drivers.prices import PriceList, price_list
 from ..memory.base import Memory
 from ..ports.agents import Announcer, ObjectStore
@@ -34,8 +34,7 @@ log = logging.getLogger(__name__)
 async def run(
     job: Job,
     *,
-    driver: Driver,
-    model: str,
+    cast: Cast,
     announcer: Announcer,
     objects: ObjectStore,
     memory: Memory,
@@ -58,8 +57,7 @@ async def run(
 
     site = Site(
         job,
-        driver=driver,
-        model=model,
+        cast=cast,
         prices=prices or price_list(),
         announcer=announcer,
         objects=objects,
@@ -67,9 +65,10 @@ async def run(
         live=live or Live(Account(epoch)),
         limits=limits or Limits(),
     )
-    if model and site.prices.of(model) is None:
-        log.warning("%s has no price, and is counted at the highest; AMELIA_PRICES names a file with others", model)
-    async with memory.checkpoints(job.workflow_id, epoch) as inner:
+    for model in filter(None, cast.models):
+        if site.prices.of(model) is None:
+            log.warning("%s has no price, and is counted at the highest; AMELIA_PRICES names a file with others", model)
+    async with memory.checkpoints(job.workflow_id, epoch) as inner, site.crew:
         saver = AnnouncingSaver(inner, announcer, job.highest_fact)
         return await Course(site, saver, compile_graph(site, saver)).to_the_end()
 
@@ -117,16 +116,16 @@ class Course:
 
     async def _settle(self, state: State) -> None:
         """What earlier attempts spent in the middle of the step they broke off is in their transcript."""
-        from .agents.whose import label_of
+        from .agents.whose import conversations
 
         site, work = self._site, work_of(state)
-        label = label_of(site, work)
-        found = await site.shelf(work, label).newest() if label else None
-        if found is not None:
-            site.account.learn(found.spent)
-            if owed := site.owed(work):
-                work = msgspec.structs.replace(work, used=site.account.spent)
-                await self._write(record(state, work, owed, self._job.highest_fact))
+        for label, begun in conversations(site, work):
+            found = await site.shelf(begun, label).newest()
+            if found is not None:
+                site.account.learn(found.spent)
+        if owed := site.owed(work):
+            work = msgspec.structs.replace(work, used=site.account.spent)
+            await self._write(record(state, work, owed, self._job.highest_fact))
 
     async def _carried_on(self) -> Ended | None:
         """None when there is more to do."""

@@ -9,13 +9,15 @@ import msgspec
 from ..contract.envelope import Event
 from ..contract.events import BudgetReached, MessageApplied, TokensUsed, WorkflowTimeout
 from ..contract.workflow import Money, Note
-from ..drivers.base import Driver, Label, Usage
+from ..drivers.base import Label, Usage
+from ..drivers.cast import Cast
 from ..drivers.prices import PriceList
 from ..errors import Refused, Unavailable
 from ..ports.agents import Announcer, ObjectStore
 from ..workspace.tree import Tree, open_tree
 from .agents.record import Shelf
 from .agents.voice import Voice
+from .crew import Crew
 from .facts import record
 from .job import Job, Limits
 from .live import Live, Stopped
@@ -35,8 +37,7 @@ class Site:
         self,
         job: Job,
         *,
-        driver: Driver,
-        model: str,
+        cast: Cast,
         prices: PriceList,
         announcer: Announcer,
         objects: ObjectStore,
@@ -45,8 +46,8 @@ class Site:
         limits: Limits,
     ) -> None:
         self.job = job
-        self.driver = driver
-        self.model = model
+        self.cast = cast
+        self.model = cast.models[0]
         self.prices = prices
         self.announcer = announcer
         self.objects = objects
@@ -55,6 +56,8 @@ class Site:
         self.account = live.account
         self.epoch = live.account.epoch
         self.limits = limits
+        self.crew = Crew(self)
+        self.stopping: Stopped | None = None
         self._tree: Tree | None = None
 
     async def tree(self, work: Work) -> Tree:
@@ -88,11 +91,15 @@ class Site:
     def label(self, agent: str, task: str = "", round: int = 1) -> Label:  # noqa: A002 - the label's own word
         return Label(workflow_id=self.job.workflow_id, issue=self.job.issue.id, agent=agent, task=task, round=round)
 
-    def shelf(self, work: Work, label: Label) -> Shelf:
-        return Shelf(self.objects, self.job.folder, label, work.begun, self.epoch)
+    def shelf(self, begun: int, label: Label) -> Shelf:
+        """``begun`` is the first attempt that may have written there."""
+        return Shelf(self.objects, self.job.folder, label, begun, self.epoch)
 
     def check_time(self) -> None:
-        """Before anything that may take long. Raises ``Stopped`` when the session's end is too near to begin it."""
+        """Before anything that may take long. Raises ``Stopped`` when the session's end is too near to begin it, or an
+        agent that works beside this one has stopped."""
+        if self.stopping is not None:
+            raise self.stopping
         ends = self.live.ends
         if ends is not None and asyncio.get_running_loop().time() >= ends.last_turn:
             raise Stopped(self.timeout())
@@ -108,9 +115,11 @@ class Site:
         seconds = ends.session_seconds if ends else 0
         return WorkflowTimeout(id="", workflow_id=self.job.workflow_id, session_seconds=seconds)
 
-    def pay(self, usage: Usage) -> None:
+    def pay(self, usage: Usage, label: Label, model: str) -> None:
+        """At once when a model has answered whom ``label`` names."""
         counts = msgspec.structs.asdict(usage)
-        self.account.pay(Money(**counts, cost_microdollars=self.prices.cost(self.model, usage)))
+        self.model = model
+        self.account.pay(Money(**counts, cost_microdollars=self.prices.cost(model, usage)))
 
     def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed, ...]]:
         """What is to be said of the spending now: this attempt's, and that of earlier ones which nobody has said."""
@@ -126,13 +135,16 @@ class Site:
         """Names the attempt, because a later one may have to say it again."""
         return TokensUsed(id="", workflow_id=self.job.workflow_id, used=used, model=self.model, of_attempt=epoch)
 
-    def noted(self, work: Work, notes: Sequence[Note], agent: str) -> tuple[Work, tuple[MessageApplied, ...]]:
-        """What people said and an agent has read in the step that ends now."""
-        wf = self.job.workflow_id
+    def noted(
+        self, work: Work, notes: Sequence[Note], agent: str, task: str = ""
+    ) -> tuple[Work, tuple[MessageApplied, ...]]:
+        """What people said and an agent has read in the step that ends now. Who read it first is who it is said of."""
+        wf, known = self.job.workflow_id, {note.id for note in work.notes}
+        fresh = tuple(note for note in notes if note.id not in known)
         said = tuple(
-            MessageApplied(id="", workflow_id=wf, message_id=note.id, agent=agent, task_id=work.task) for note in notes
+            MessageApplied(id="", workflow_id=wf, message_id=note.id, agent=agent, task_id=task) for note in fresh
         )
-        return msgspec.structs.replace(work, notes=(*work.notes, *notes)), said
+        return msgspec.structs.replace(work, notes=(*work.notes, *fresh)), said
 
     def onward(self, state: State, work: Work, step: Step, said: Sequence[Event]) -> State:
         """The state that ends a step: what was said, and what comes next."""

@@ -6,8 +6,11 @@ import msgspec
 
 from ..contract.plan import Plan, Task, Verdict
 from ..contract.workflow import ClaimCheck, Money, Note
+from ..domain.plan import MERGE
 
-Step = Literal["open", "plan", "gate", "develop", "review", "finish", "end"]
+Step = Literal["open", "plan", "gate", "develop", "review", "appeal", "finish", "end"]
+WAITING: frozenset[Step] = frozenset({"gate", "appeal"})
+"""Steps that wait for a person."""
 Outcome = Literal["completed", "failed", "skipped"]
 
 REVIEW_ROUND = "review"
@@ -23,14 +26,31 @@ class State(TypedDict):
     last_fact: int
 
 
+class Going(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that is worked since attempt ``begun``, on top of the commit ``base``. ``commit``, in ``bundle``, is what
+    it came to; it contradicts what others did meanwhile in ``files``, and it is the merge that is worked now."""
+
+    round: int
+    begun: int
+    base: str
+    commit: str = ""
+    bundle: ClaimCheck | None = None
+    files: tuple[str, ...] = ()
+
+    def name(self, task: str) -> str:
+        """What the work is called."""
+        return f"{MERGE}{task}" if self.commit else task
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``step`` is what comes next, recorded by attempt ``begun``; ``task`` and ``round`` say of what, and how often it
-    was begun.
+    was begun. ``active`` are the plan's tasks that are worked now.
 
     ``plan`` is what was proposed, then what was approved of it; ``left_out`` are the titles of the rest. ``feedback``
-    is what was said of the plans that were sent back, ``notes`` what people said and agents have read. ``goes`` counts
-    how often a task was begun, ``reviews`` the rounds of review, ``forgiven`` those before the last retry. ``commit``
-    and ``bundle`` are the branch after the last finished task. ``used`` is what was said to be spent, by attempt.
+    is what was said of the plans that were sent back, ``appeals`` what was said of work that the Reviewer did not
+    accept, ``notes`` what else people said and agents have read. ``goes`` counts how often a task was begun,
+    ``reviews`` the rounds of review, ``forgiven`` those before the last retry or appeal. ``commit`` and ``bundle`` are
+    the branch after the last finished task. ``used`` is what was said to be spent, by attempt.
 
     Of a workflow that failed, ``again`` is the step at which a retry goes on; in the middle of it when it
     ``broke_off``. ``retries`` are those it has seen.
@@ -49,9 +69,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     goes: dict[str, int] = {}
     task: str = ""
     round: int = 1
+    active: dict[str, Going] = {}
     reviews: int = 0
     forgiven: int = 0
     verdict: Verdict | None = None
+    appeals: tuple[str, ...] = ()
     reply: str = ""
     commit: str = ""
     bundle: ClaimCheck | None = None
@@ -69,9 +91,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         assert self.plan is not None
         return self.plan
 
-    @property
-    def current(self) -> Task:
-        return next(task for task in self.agreed.tasks if task.id == self.task)
+    def named(self, task: str) -> Task:
+        """The plan's task of that id."""
+        return next(one for one in self.agreed.tasks if one.id == task)
 
     @property
     def top(self) -> str:

@@ -15,8 +15,6 @@ from .clone import clone
 from .git import Git
 from .spawn import Exit, spawn
 
-_SNAPSHOT = "refs/amelia/snapshot"
-
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """``tree`` names the content of the worktree, untracked files included; ``bundle`` carries it and its history."""
@@ -26,14 +24,19 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tree:
-    """``root`` is the worktree on ``branch``, ``home`` a home directory for what runs in it."""
+    """``root`` is the worktree on ``branch``, ``home`` a home directory for what runs in it. ``name`` keeps its refs
+    apart from those of other worktrees of the repository."""
 
-    def __init__(self, git: Git, root: Path, home: Path, branch: str, base_commit: str) -> None:
+    def __init__(
+        self, git: Git, root: Path, home: Path, branch: str, base_commit: str, *, name: str = "main"
+    ) -> None:
         self.git = git
         self.root = root
         self.home = home
         self.branch = branch
         self.base_commit = base_commit
+        self._snapshot = f"amelia/{name}/snapshot"
+        self._incoming = f"refs/incoming/{name}"
 
     async def head(self) -> str:
         return await self.git.line("rev-parse", "HEAD")
@@ -71,8 +74,8 @@ class Tree:
         if tree == known:
             return None
         commit = await self.git.line("commit-tree", "-p", "HEAD", "-m", "unfinished work", tree)
-        await self.git("update-ref", _SNAPSHOT, commit)
-        return Snapshot(tree=tree, bundle=await self._bundle(_SNAPSHOT))
+        await self.git("update-ref", f"refs/{self._snapshot}", commit)
+        return Snapshot(tree=tree, bundle=await self._bundle(f"refs/{self._snapshot}"))
 
     async def reset(self, commit: str) -> None:
         """The branch and the worktree are at ``commit``; untracked files go, ignored ones stay."""
@@ -92,7 +95,7 @@ class Tree:
         await self._unbundle(bundle)
         head = await self.head()
         await self.git("clean", "-ffdq")
-        await self.git("read-tree", "--reset", "-u", "refs/incoming/amelia/snapshot")
+        await self.git("read-tree", "--reset", "-u", f"{self._incoming}/{self._snapshot}")
         await self.git("read-tree", "--reset", head)
 
     async def run(self, command: str, timeout: float, limit: int = 24_000) -> Exit:
@@ -121,7 +124,7 @@ class Tree:
             await asyncio.to_thread(_write, Path(file.name), bundle)
             fetched = await self.git.attempt(
                 *("fetch", "--quiet", "--no-tags", "--update-head-ok", "--no-write-fetch-head", "--", file.name),
-                "+refs/*:refs/incoming/*",
+                f"+refs/*:{self._incoming}/*",
             )
         if fetched.code:
             raise Malformed(f"the bundle of the work cannot be read: {fetched.last_line}")

@@ -1,5 +1,6 @@
 """Carries out one task in the worktree."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -7,16 +8,24 @@ from msgspec import Meta
 
 from ...contract.plan import Comment, Plan, Task, Verdict
 from ...contract.workflow import Note
+from ...domain.plan import MERGE
 from ...tools.shell import report
 from ...tools.toolbox import READING, WRITING, one_line, shorten
+from ...workspace.lanes import still_marked
 from ...workspace.tree import Tree
 from ..prompts import prompt
 from ..site import Site
-from ..state import REVIEW_ROUND, Work
+from ..state import REVIEW_ROUND, Going, Work
 from .architect import notes_read, told
 from .loop import Part, talk
 
 VERIFICATION_SECONDS = 600
+_REVIEWED = "The Reviewer sent the work back. Change what is asked for here"
+_MERGE = (
+    "The task below was done, while others worked beside it; the two contradict each other. The files named hold both "
+    "sides between git's conflict markers: the first side is what the branch has now, the second what the task made of "
+    "it. Bring both intents together, leave no marker, and do no more than that"
+)
 
 
 class FinishTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,45 +36,76 @@ class FinishTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """``cause`` is empty when the task is done and its verification, if it has one, exited with 0."""
 
+    task: Task
     summary: str
     notes: tuple[Note, ...] = ()
     verification_exit: int | None = None
     cause: str = ""
 
 
-async def carry_out(site: Site, work: Work, task: Task) -> Done:
-    verification = Verification(await site.tree(work), task.verification)
+async def carry_out(site: Site, work: Work, lane: Tree, id_: str, going: Going) -> Done:
+    """A task of the plan, or its merge with what others did meanwhile, in a worktree of its own."""
+    planned = work.named(id_)
+    task = merge_of(planned, going.files) if going.commit else planned
+    kind = _MERGE if going.commit else "Your task"
+    desk = Desk(tree=lane, begun=going.begun, round=going.round, files=going.files if going.commit else ())
+    return await _work(site, work, task, kind, desk)
+
+
+async def answer(site: Site, work: Work) -> Done:
+    """The round that answers a review, in the worktree with everybody's work."""
+    assert work.verdict is not None
+    desk = Desk(tree=await site.tree(work), begun=work.begun, round=work.round)
+    return await _work(site, work, answer_to(work.verdict, work.agreed, work.appeals), _REVIEWED, desk)
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where work is done, and since which attempt. In ``files`` no marker of a conflict may be left."""
+
+    tree: Tree
+    begun: int
+    round: int
+    files: tuple[str, ...] = ()
+
+
+async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Done:
+    verification = Verification(desk.tree, task.verification, desk.files)
     part = Part(
-        label=site.label("developer", task.id, work.round),
+        label=site.label("developer", task.id, desk.round),
         system=prompt("developer"),
-        opening=_opening(site, work, task),
+        opening=_opening(site, work, task, kind),
         skills=READING | WRITING,
         tool="finish_task",
         tool_description="Ends the task. The verification is run then; if it fails, you get its output and go on.",
         answer=FinishTask,
         accept=verification.accept,
     )
-    outcome = await talk(site, work, part)
+    outcome = await talk(site, work, part, tree=desk.tree, begun=desk.begun)
     if outcome.answer is None:
         cause = outcome.cause
-        return Done(summary=cause, cause=cause, notes=outcome.notes, verification_exit=verification.exit)
+        return Done(task=task, summary=cause, cause=cause, notes=outcome.notes, verification_exit=verification.exit)
     said, exit_ = outcome.answer, 0 if task.verification else None
     if said.gave_up:
         cause = f"the developer gave up: {one_line(said.summary, 400)}"
-        return Done(summary=said.summary, cause=cause, notes=outcome.notes)
-    return Done(summary=said.summary, notes=outcome.notes, verification_exit=exit_)
+        return Done(task=task, summary=said.summary, cause=cause, notes=outcome.notes)
+    return Done(task=task, summary=said.summary, notes=outcome.notes, verification_exit=exit_)
 
 
 class Verification:
     """The task's own command, run here and not only claimed. ``exit`` is that of the last run."""
 
-    def __init__(self, tree: Tree, command: str) -> None:
+    def __init__(self, tree: Tree, command: str, merged: tuple[str, ...] = ()) -> None:
         self._tree = tree
         self._command = command
+        self._merged = merged
         self.exit: int | None = None
 
     async def accept(self, finish: FinishTask) -> str:
-        if finish.gave_up or not self._command:
+        if finish.gave_up:
+            return ""
+        if marked := still_marked(self._tree, self._merged):
+            return f"there are still conflict markers in {', '.join(marked)}; settle every one of them"
+        if not self._command:
             return ""
         ended = await self._tree.run(self._command, VERIFICATION_SECONDS)
         self.exit = ended.code
@@ -75,12 +115,26 @@ class Verification:
         return shorten(how, 12_000)
 
 
-def answer_to(verdict: Verdict, plan: Plan) -> Task:
-    """The task of a round that answers a review."""
+def merge_of(task: Task, files: Sequence[str]) -> Task:
+    """The work that a task's conflict with others makes."""
+    return Task(
+        id=f"{MERGE}{task.id}",
+        title=f"Merge: {task.title}"[:120],
+        description=f"What the task {task.id} changed contradicts what others changed meanwhile in {', '.join(files)}.",
+        files=tuple(files),
+        verification=task.verification,
+    )
+
+
+def answer_to(verdict: Verdict, plan: Plan, appeals: Sequence[str] = ()) -> Task:
+    """The task of a round that answers a review; and, of ``appeals``, what a person said of the work last."""
+    person = ["", f"A person has looked at the work, and says: {appeals[-1]}"] if appeals else []
     return Task(
         id=REVIEW_ROUND,
         title="Answer the review",
-        description="\n".join([verdict.summary, "", *(f"- {in_a_line(comment)}" for comment in verdict.comments)]),
+        description="\n".join(
+            [verdict.summary, "", *(f"- {in_a_line(comment)}" for comment in verdict.comments), *person]
+        ),
         verification=plan.test_command,
     )
 
@@ -91,11 +145,10 @@ def message_of(task: Task, workflow_id: str) -> str:
     return f"{title}\n\n{task.description.strip()}\n\nAmelia-Workflow: {workflow_id}\nAmelia-Task: {task.id}\n"
 
 
-def _opening(site: Site, work: Work, task: Task) -> str:
+def _opening(site: Site, work: Work, task: Task, kind: str) -> str:
     others = "\n".join(f"- {t.id} ({work.outcomes.get(t.id, 'to come')}): {t.title}" for t in work.agreed.tasks)
     files = f"Files: {', '.join(task.files)}\n\n" if task.files else ""
     verification = f"Verification: `{task.verification}`" if task.verification else "There is no verification command."
-    kind = "The Reviewer sent the work back. Change what is asked for here" if task.id == REVIEW_ROUND else "Your task"
     return (
         f"{told(site.job.issue)}\n\nThe approved plan: {work.agreed.summary}\n\n{others}\n\n{notes_read(work)}"
         f'{kind}:\n\n<task id="{task.id}">\n# {task.title}\n\n{task.description}\n\n{files}{verification}\n</task>'

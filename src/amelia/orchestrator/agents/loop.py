@@ -1,6 +1,5 @@
 """The loop every agent runs: the model's turn, the tools it calls, their results, until its answer is accepted."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -8,8 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from ...contract.workflow import Note
-from ...drivers.base import Label, Message, Request, Text, TextDelta, Tool, ToolCall, ToolResult, Turn, Usage
-from ...errors import Refused, Unavailable
+from ...drivers.base import Label, Message, Request, Text, Tool, ToolCall, ToolResult, Turn, Usage
+from ...errors import Refused
 from ...failpoints import reach
 from ...tools.schema import parameters
 from ...tools.toolbox import CHANGING, Answer, Skill, Toolbox, one_line
@@ -17,6 +16,7 @@ from ...workspace.tree import Tree
 from ..estimates import next_call
 from ..site import Site
 from ..state import Work
+from .ear import Ear
 from .record import Record
 from .transcript import Transcript, told
 from .trim import trimmed
@@ -56,11 +56,11 @@ class Outcome(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     cause: str = ""
 
 
-async def talk(site: Site, work: Work, part: Part[T]) -> Outcome[T]:
+async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = None, begun: int = 0) -> Outcome[T]:
     """Continues where an earlier attempt stopped. Raises ``Unavailable`` when the model stays away, ``Stopped`` before
-    a turn that must not begin."""
-    tree = await site.tree(work)
-    async with Record(site.shelf(work, part.label), tree, site.account) as record:
+    a turn that must not begin. ``tree`` is the main worktree when none is given, ``begun`` the step's first attempt."""
+    tree = tree or await site.tree(work)
+    async with Record(site.shelf(begun or work.begun, part.label), tree, site.account) as record:
         said = await record.load() or Transcript(messages=(Message("user", (Text(part.opening),)),))
         loop = Loop(site, part, tree, record, frozenset(note.id for note in (*work.notes, *said.notes)))
         while not said.over:
@@ -82,6 +82,7 @@ class Loop(Generic[T]):
         self._read = read
         self._box = Toolbox(dict(part.skills), tree)
         self._voice = Voice(site.announcer, part.label, site.limits.still)
+        self._ear = Ear(site, part.label, self._voice)
         answer = Tool(name=part.tool, description=part.tool_description, parameters=parameters(part.answer))
         self._tools = (*self._box.tools, answer)
 
@@ -113,7 +114,7 @@ class Loop(Generic[T]):
 
     async def _ask(self, said: Transcript) -> Turn:
         request = Request(
-            model=self._site.model,
+            model=self._ear.model,
             system=self._part.system,
             messages=trimmed(said.messages),
             tools=self._tools,
@@ -121,33 +122,18 @@ class Loop(Generic[T]):
             max_tokens=MAX_TOKENS,
             label=self._part.label,
         )
-        self._site.check_budget(next_call(request, said.usage, said.turns, self._site.prices))
+
+        def check(asked: Request) -> None:
+            self._site.check_budget(next_call(asked, said.usage, said.turns, self._site.prices))
+            self._say_read(said)
+
+        return await self._ear.hear(request, check)
+
+    def _say_read(self, said: Transcript) -> None:
         for note in said.notes:
             if note.id not in self._read:
                 self._voice.read(note)
         self._read = self._read.union(note.id for note in said.notes)
-        turn = await self._listen(request)
-        self._site.pay(turn.usage)
-        return turn
-
-    async def _listen(self, request: Request) -> Turn:
-        silence, clock = self._site.limits.silence, asyncio.get_running_loop().time
-        whole: Turn | None = None
-        try:
-            async with asyncio.timeout(silence) as patience:
-                async for piece in self._site.driver.stream(request):
-                    patience.reschedule(clock() + silence)
-                    match piece:
-                        case TextDelta(text):
-                            self._voice.hear(text)
-                        case Turn():
-                            whole = piece
-        except TimeoutError as error:
-            raise Unavailable(f"the model has said nothing for {silence:.0f} s; try again") from error
-        self._voice.flush()
-        if whole is None:
-            raise Unavailable("the model's answer ended before its turn was whole; try again")
-        return whole
 
     async def _use_tools(self, said: Transcript) -> tuple[Transcript, bool]:
         changed = False

@@ -50,8 +50,11 @@ class Voice:
         for start in range(0, len(text) if text.strip() else 0, LONGEST_MESSAGE):
             self._say(AgentMessage(id="", **self._whose, content=text[start : start + LONGEST_MESSAGE]))
 
+    def say(self, text: str) -> None:
+        self._say(AgentMessage(id="", **self._whose, content=text))
+
     def read(self, note: Note) -> None:
-        self._say(AgentMessage(id="", **self._whose, content=f"Read what {note.by} said: {one_line(note.text)}"))
+        self.say(f"Read what {note.by} said: {one_line(note.text)}")
 
     def tool_called(self, call: ToolCall, brief: str) -> None:
         self._say(ToolCalled(id="", **self._whose, tool=call.name, summary=brief))

@@ -1,18 +1,23 @@
-"""Whose turn it is."""
+"""Whose turns it is."""
 
 from ...drivers.base import Label
 from ..site import Site
-from ..state import Work
+from ..state import REVIEW_ROUND, Work
 
 
-def label_of(site: Site, work: Work) -> Label | None:
-    """Of the conversation that the next step holds; None when it holds none."""
+def conversations(site: Site, work: Work) -> tuple[tuple[Label, int], ...]:
+    """Those that the next step holds, each with the first attempt that may have held it."""
     match work.step:
         case "plan":
-            return site.label("architect", round=work.round)
+            return ((site.label("architect", round=work.round), work.begun),)
+        case "develop" if work.task == REVIEW_ROUND:
+            return ((site.label("developer", work.task, work.round), work.begun),)
         case "develop":
-            return site.label("developer", work.task, work.round)
+            return tuple(
+                (site.label("developer", going.name(task), going.round), going.begun)
+                for task, going in work.active.items()
+            )
         case "review":
-            return site.label("reviewer", round=work.round)
+            return ((site.label("reviewer", round=work.round), work.begun),)
         case _:
-            return None
+            return ()

@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from ...contract.events import AgentStarted
 from ..agents.developer import answer_to
+from ..agents.whose import conversations
 from ..facts import record, without_end
 from ..job import Job
 from ..site import Site
 from ..state import REVIEW_ROUND, State, Work, work_of
-from .routing import begins, next_task, plans, review
+from .routing import begins, onwards, plans, review
 
 
 def is_to_go_on(work: Work, job: Job) -> bool:
@@ -30,11 +31,11 @@ def again(site: Site, state: State) -> State:
         case "develop" if work.task == REVIEW_ROUND:
             assert work.verdict is not None
             fresh = replace(fresh, round=work.round + 1, forgiven=work.round)
-            started = begins(site, answer_to(work.verdict, work.agreed), fresh.round)
+            started = begins(site, answer_to(work.verdict, work.agreed, work.appeals), fresh.round)
             return site.onward(state, fresh, "develop", started)
         case "develop":
             done = {id_: status for id_, status in work.outcomes.items() if status == "completed"}
-            return next_task(site, state, replace(fresh, outcomes=done, forgiven=work.reviews), ())
+            return onwards(site, state, replace(fresh, outcomes=done, active={}, forgiven=work.reviews), ())
         case "review":
             return review(site, state, replace(fresh, round=work.round + 1, forgiven=work.round), ())
         case step:
@@ -44,7 +45,9 @@ def again(site: Site, state: State) -> State:
 def _in_the_middle(site: Site, state: State, work: Work) -> State:
     """``begun`` stays: the transcript of the attempt that began the step goes on."""
     wf = site.job.workflow_id
-    agent = {"plan": "architect", "develop": "developer", "review": "reviewer"}.get(work.step, "")
-    started = (AgentStarted(id="", workflow_id=wf, agent=agent, task_id=work.task, round=work.round),) if agent else ()
+    started = tuple(
+        AgentStarted(id="", workflow_id=wf, agent=label.agent, task_id=label.task, round=label.round)
+        for label, _ in conversations(site, work)
+    )
     result = "success" if work.step == "finish" else ""
     return record(state, replace(work, result=result, retries=site.job.retries), started, site.job.highest_fact)

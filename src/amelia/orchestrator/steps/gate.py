@@ -13,7 +13,7 @@ from ...errors import Conflict, Refused
 from ..site import Site
 from ..state import State, Work, work_of
 from .ending import failing
-from .routing import next_task, plans
+from .routing import onwards, plans
 
 
 def question(work: Work) -> dict[str, str]:
@@ -22,7 +22,7 @@ def question(work: Work) -> dict[str, str]:
 
 
 async def gate(site: Site, state: State) -> State:
-    """The only interrupt of the graph, and the only one of its node."""
+    """The only interrupt of its node."""
     work = work_of(state)
     answer: Any = interrupt(question(work))
     decision = msgspec.convert(answer, Decision)
@@ -30,7 +30,7 @@ async def gate(site: Site, state: State) -> State:
         raise Conflict(f"the decision names another plan than the one {site.job.workflow_id} waits with; decide again")
     match decision.kind:
         case "approved":
-            return next_task(site, state, _agreed(work, decision), ())
+            return onwards(site, state, _agreed(work, decision), ())
         case "revised":
             feedback = (*work.feedback, decision.feedback)
             return plans(site, state, replace(work, feedback=feedback, round=work.round + 1))

@@ -33,14 +33,13 @@ async def plan(site: Site, state: State) -> State:
         plan_sha256=plan_sha256(proposed),
         block_id=fact_id(wf, number, "workflow_blocked"),
     )
-    ahead = carrying_out(proposed, outcome.turns, site.prices.cost(site.model, outcome.usage))
-    return site.onward(state, work, "gate", (*said, await _blocked(site, proposed, ahead)))
+    ahead = carrying_out(proposed, outcome.turns, site.prices.cost(site.cast.of("architect")[0].model, outcome.usage))
+    blocked = WorkflowBlocked(id="", workflow_id=wf, plan_sha256=work.plan_sha256, estimated_microdollars=ahead)
+    return site.onward(state, work, "gate", (*said, await shown(site, proposed, blocked)))
 
 
-async def _blocked(site: Site, proposed: Plan, ahead: int) -> WorkflowBlocked:
-    blocked = WorkflowBlocked(
-        id="", workflow_id=site.job.workflow_id, plan_sha256=plan_sha256(proposed), estimated_microdollars=ahead
-    )
+async def shown(site: Site, proposed: Plan, blocked: WorkflowBlocked) -> WorkflowBlocked:
+    """With the plan that the decision is about."""
     data = msgspec.json.encode(proposed, order="sorted")
     if len(data) <= LARGEST_PLAN:
         return replace(blocked, plan=proposed)

@@ -1,14 +1,14 @@
-"""The Reviewer's step: hand in, send back, or stop when it was sent back too often."""
+"""The Reviewer's step: hand in, send back, or ask a person when it was sent back too often."""
 
 from msgspec.structs import replace
 
 from ...contract.envelope import Event
 from ...contract.events import AgentCompleted, ReviewCompleted
-from ...contract.plan import Verdict
 from ..agents.developer import answer_to
 from ..agents.reviewer import judge
 from ..site import Site
 from ..state import REVIEW_ROUND, State, work_of
+from .appeal import appealing
 from .ending import failing, succeeding
 from .routing import begins
 
@@ -31,17 +31,8 @@ async def review_work(site: Site, state: State) -> State:
     work = replace(work, verdict=verdict)
     if verdict.approved:
         return succeeding(site, state, work, said)
-    asked = work.round - work.forgiven
-    work = replace(work, task=REVIEW_ROUND)
-    if asked >= site.job.profile.max_iterations:
-        rounds = f"{asked} round{'s' if asked > 1 else ''}"
-        cause = f"review not satisfied after {rounds}: {_main_point(verdict)}"
-        return failing(site, state, work, cause, said, again="develop")
-    work = replace(work, round=work.round + 1)
+    if work.round - work.forgiven >= site.job.profile.max_iterations:
+        return await appealing(site, state, work, tuple(said))
+    work = replace(work, task=REVIEW_ROUND, round=work.round + 1)
     started = begins(site, answer_to(verdict, work.agreed), work.round)
     return site.onward(state, work, "develop", (*said, *started))
-
-
-def _main_point(verdict: Verdict) -> str:
-    heavy = (comment.message for comment in verdict.comments if comment.severity in ("blocker", "major"))
-    return next(heavy, verdict.summary)[:400]

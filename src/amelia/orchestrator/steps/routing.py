@@ -9,7 +9,7 @@ from ...contract.events import AgentStarted, TaskCompleted, TaskStarted
 from ...contract.plan import Task
 from ...domain.plan import blocked_by, ready
 from ..site import Site
-from ..state import State, Work
+from ..state import Going, State, Work
 from .ending import failing
 
 LONGEST_TEXT = 8_000
@@ -20,8 +20,9 @@ def plans(site: Site, state: State, work: Work, said: Sequence[Event] = ()) -> S
     return site.onward(state, replace(work, task=""), "plan", (*said, started))
 
 
-def next_task(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
-    """The next task in dependency order; the review when all are done; the end when one of them failed."""
+def onwards(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
+    """Begins what can begin, in dependency order and as much as may be worked at once. When nothing is left to do: the
+    review, or the end when a task failed."""
     wf = site.job.workflow_id
     lost = blocked_by(work.agreed, work.outcomes)
     skipped = tuple(
@@ -29,17 +30,25 @@ def next_task(site: Site, state: State, work: Work, said: Sequence[Event]) -> St
         for id_, cause in lost.items()
     )
     work = replace(work, outcomes={**work.outcomes, **dict.fromkeys(lost, "skipped")})
-    said = (*said, *skipped)
-    done = frozenset(id_ for id_, status in work.outcomes.items() if status == "completed")
-    left = [task for task in ready(work.agreed, done) if task.id not in work.outcomes]
-    if left:
-        go = work.goes.get(left[0].id, 0) + 1
-        work = replace(work, task=left[0].id, round=go, goes={**work.goes, left[0].id: go})
-        return site.onward(state, work, "develop", (*said, *begins(site, left[0], go)))
+    work, begun = _begun(site, work)
+    said = (*said, *skipped, *begun)
+    if work.active:
+        return site.onward(state, replace(work, task=""), "develop", said)
     failed = [id_ for id_, status in work.outcomes.items() if status == "failed"]
     if failed:
         return failing(site, state, work, work.cause or f"the task {failed[0]} failed", said, again="develop")
     return review(site, state, replace(work, round=work.reviews + 1), said)
+
+
+def _begun(site: Site, work: Work) -> tuple[Work, tuple[Event, ...]]:
+    done = frozenset(id_ for id_, status in work.outcomes.items() if status == "completed")
+    left = [t for t in ready(work.agreed, done) if t.id not in work.outcomes and t.id not in work.active]
+    active, goes, said = dict(work.active), dict(work.goes), list[Event]()
+    for task in left[: max(0, site.job.profile.parallel_tasks - len(active))]:
+        go = goes[task.id] = goes.get(task.id, 0) + 1
+        active[task.id] = Going(round=go, begun=site.epoch, base=work.top)
+        said += begins(site, task, go)
+    return replace(work, active=active, goes=goes), tuple(said)
 
 
 def review(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
