@@ -2,14 +2,14 @@
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import MappingNode, Node, SequenceNode
 
 from .errors import Refused
-from .profiles import Bounds, Cloud, Document, ProfileSettings
+from .profiles import Document, ProfileSettings
 
 
 def read(file: Path) -> Document:
@@ -17,7 +17,7 @@ def read(file: Path) -> Document:
     return _Reader(file).document()
 
 
-_S = TypeVar("_S", ProfileSettings, Cloud, Bounds)
+_S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class _Reader:
@@ -43,15 +43,25 @@ class _Reader:
 
     def _struct(self, node: Node, what: str, kind: type[_S]) -> _S:
         hints = get_type_hints(kind, include_extras=True)
-        values: dict[str, Any] = {}
-        for key, value in self._entries(node, what, known=kind.__struct_fields__).items():
-            if hints[key] is Cloud:
-                values[key] = self._struct(value, key, Cloud)
-            elif hints[key] is Bounds:
-                values[key] = self._struct(value, key, Bounds)
-            else:
-                values[key] = self._scalar(value, key, hints[key])
-        return kind(**values)
+        entries = self._entries(node, what, known=kind.__struct_fields__)
+        for field in msgspec.structs.fields(kind):
+            if field.required and field.name not in entries:
+                self._refuse(node, f"{what} has no {field.name!r}; add it")
+        return kind(**{key: self._value(value, key, hints[key]) for key, value in entries.items()})
+
+    def _value(self, node: Node, key: str, hint: Any) -> Any:
+        """Structs and lists of them key by key, so that what is wrong has its own line; all else as a whole."""
+        plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        kind = _struct_in(plain)
+        if kind is None:
+            return self._scalar(node, key, hint)
+        if get_origin(plain) is tuple:
+            if not isinstance(node, SequenceNode):
+                self._refuse(node, f"{key} must be a list; begin each of its parts with a dash")
+            return tuple(self._struct(item, f"{key}, part {n}", kind) for n, item in enumerate(node.value, 1))
+        if kind is plain or isinstance(node, MappingNode):
+            return self._struct(node, key, kind)
+        return self._scalar(node, key, hint)
 
     def _entries(self, node: Node, what: str, known: tuple[str, ...] | None = None) -> dict[str, Node]:
         if not isinstance(node, MappingNode):
@@ -102,6 +112,12 @@ class _Reader:
         raise Refused(f"{self._file}:{node.start_mark.line + 1}: {text}")
 
 
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    """The struct that the hint is, or that it is one of or a list of."""
+    kinds = (kind for kind in (hint, *get_args(hint)) if isinstance(kind, type))
+    return next((kind for kind in kinds if issubclass(kind, msgspec.Struct)), None)
+
+
 def _construct(node: Node) -> Any:
     loader = yaml.SafeLoader("")
     try:
@@ -117,6 +133,8 @@ def _is_null(node: Node) -> bool:
 def _choices(kind: Any) -> tuple[str, ...]:
     """The words a literal type allows."""
     inspected = msgspec.inspect.type_info(kind)
+    if isinstance(inspected, msgspec.inspect.Metadata):
+        inspected = inspected.type
     found = inspected.types if isinstance(inspected, msgspec.inspect.UnionType) else (inspected,)
     words = (v for t in found if isinstance(t, msgspec.inspect.LiteralType) for v in t.values)
     return tuple(str(word) for word in words if word)

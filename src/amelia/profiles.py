@@ -17,18 +17,26 @@ import msgspec
 from msgspec import Meta
 
 from .contract import workflow as contract
+from .domain.policy import OPEN, Policy
 from .errors import Refused
 
 FILE_NAME = "settings.amelia.yaml"
 DEFAULT = "default"
 
 
-class Cloud(msgspec.Struct, frozen=True, kw_only=True):
-    """``control_plane_url`` is where ``--remote`` goes; empty for the fleet on this machine."""
+def _says(text: str) -> Meta:
+    """What an editor shows for the key."""
+    return Meta(description=text)
 
-    control_plane_url: Annotated[str, Meta(pattern=r"^(https?://\S+)?$")] = ""
-    region: str = ""
-    auto_approve: bool = False
+
+class Cloud(msgspec.Struct, frozen=True, kw_only=True):
+    """The fleet that ``--remote`` asks, and what counts there."""
+
+    control_plane_url: Annotated[
+        str, Meta(pattern=r"^(https?://\S+)?$"), _says("The fleet's address; empty for the one on this machine.")
+    ] = ""
+    region: Annotated[str, _says("The AWS region the fleet is in.")] = ""
+    auto_approve: Annotated[bool, _says("The same as the profile's own.")] = False
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,21 +47,42 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One profile as it is written. ``issues`` is the directory in which the tracker ``file`` looks, made absolute.
+    """How workflows are worked. Every key may be left out."""
 
-    ``approval_minutes`` is how long a plan waits for a decision before it counts as rejected.
-    """
-
-    driver: contract.DriverName | Literal[""] = ""
-    model: str = ""
-    strategy: Literal["single"] = "single"
-    tracker: Literal["file", "noop"] = "noop"
-    issues: str = ""
-    max_iterations: Annotated[int, Meta(ge=1, le=20)] = 3
-    auto_approve: bool = False
-    approval_minutes: Annotated[int, Meta(ge=1, le=43_200)] = 1_440
-    budget: Bounds = Bounds()
-    cloud: Cloud = Cloud()
+    driver: Annotated[
+        contract.DriverName | Literal[""], _says("How models are reached; else whatever has credentials.")
+    ] = ""
+    model: Annotated[str, _says("The model's name at that service; else the driver's default.")] = ""
+    agents: Annotated[contract.AgentChoices, _says("Another driver or model for one of the agents.")] = (
+        contract.AgentChoices()
+    )
+    fallback: Annotated[
+        contract.ModelChoice | None, _says("Asked when the chosen model stays away or is overloaded.")
+    ] = None
+    retry: Annotated[contract.Retry, _says("How long a model that is overloaded or away is asked again.")] = (
+        contract.Retry()
+    )
+    strategy: Annotated[
+        Literal["single", "competitive"],
+        _says("One Reviewer, or three at once for security, performance and usability."),
+    ] = "single"
+    tracker: Annotated[contract.TrackerName, _says("Where an issue's id is looked up.")] = "noop"
+    issues: Annotated[str, _says("The directory of the tracker 'file', from this file's directory.")] = ""
+    tell: Annotated[contract.Tell, _says("Which comments the tracker gets.")] = contract.Tell()
+    parallel_tasks: Annotated[int, Meta(ge=1, le=16), _says("How many tasks are worked at once.")] = 3
+    max_iterations: Annotated[
+        int, Meta(ge=1, le=20), _says("Reviews at most before a person has to decide about the work.")
+    ] = 3
+    auto_approve: Annotated[bool, _says("Leave plans to the approval policy; without one, approve them.")] = False
+    policy: Annotated[
+        str | Policy,
+        _says("The approval policy of local mode: a file, from this file's directory, or its rules here."),
+    ] = ""
+    approval_minutes: Annotated[
+        int, Meta(ge=1, le=43_200), _says("How long a fleet keeps a plan before it counts as rejected.")
+    ] = 1_440
+    budget: Annotated[Bounds, _says("What one workflow may spend; 0 is no bound.")] = Bounds()
+    cloud: Annotated[Cloud, _says("The fleet that --remote asks.")] = Cloud()
 
     def named(self, name: str) -> contract.Profile:
         """What a request carries of it."""
@@ -61,11 +90,29 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
             name=name,
             driver=self.driver,
             model=self.model,
+            agents=self.agents,
+            fallback=self.fallback,
+            retry=self.retry,
+            strategy=self.strategy,
+            tracker=self.tracker,
+            tell=self.tell,
+            parallel_tasks=self.parallel_tasks,
             max_iterations=self.max_iterations,
             auto_approve=self.auto_approve or self.cloud.auto_approve,
             approval_minutes=self.approval_minutes,
             budget=contract.Budget(microdollars=round(self.budget.dollars * 1_000_000), tokens=self.budget.tokens),
         )
+
+    def approval(self) -> Policy:
+        """What decides plans in local mode once ``auto_approve`` asks for it. Raises ``Refused`` when the file cannot
+        be read or does not fit."""
+        if isinstance(self.policy, Policy):
+            return self.policy
+        if not self.policy:
+            return OPEN
+        from .policy_file import read
+
+        return read(Path(self.policy))
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +167,17 @@ def choose(file: Path | None, name: str = "") -> Chosen:
         if wanted != DEFAULT:
             raise Refused(_missing(wanted, document, file, asked=bool(name)))
         settings = ProfileSettings()
+    return Chosen(name=wanted, settings=placed(settings, file), file=file)
+
+
+def placed(settings: ProfileSettings, file: Path) -> ProfileSettings:
+    """With its paths made absolute, from the directory of the settings file."""
+    folder = file.absolute().parent
     if settings.issues:
-        settings = msgspec.structs.replace(settings, issues=str(file.absolute().parent / settings.issues))
-    return Chosen(name=wanted, settings=settings, file=file)
+        settings = msgspec.structs.replace(settings, issues=str(folder / Path(settings.issues).expanduser()))
+    if isinstance(settings.policy, str) and settings.policy:
+        settings = msgspec.structs.replace(settings, policy=str(folder / Path(settings.policy).expanduser()))
+    return settings
 
 
 def _missing(wanted: str, document: Document, file: Path, *, asked: bool) -> str:

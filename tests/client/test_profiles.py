@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from amelia.contract.workflow import Budget, Profile
+from amelia.contract.workflow import AgentChoices, Budget, ModelChoice, Profile, Retry, Tell
+from amelia.domain.policy import OPEN, Policy, Rule
 from amelia.errors import Refused
 from amelia.profiles import Chosen, choose, find
 
@@ -42,12 +43,58 @@ def test_the_active_profile_is_taken_and_becomes_the_contract_s(file: Path) -> N
         name="laptop",
         driver="api:anthropic",
         model="claude",
+        tracker="file",
         max_iterations=5,
         auto_approve=True,
         approval_minutes=90,
         budget=Budget(microdollars=2_500_000, tokens=9),
     )
     assert chosen.settings.issues == str(file.parent / "docs/issues")
+
+
+EVERYTHING = """
+profiles:
+  default:
+    driver: "api:anthropic"
+    agents:
+      reviewer: {driver: "api:openai", model: gpt}
+    fallback: {model: smaller}
+    retry: {attempts: 2, max_pause_seconds: 5}
+    strategy: competitive
+    tracker: jira
+    tell: {start: false}
+    parallel_tasks: 8
+"""
+
+
+def test_what_is_chosen_for_agents_and_bad_days_becomes_the_contract_s(file: Path) -> None:
+    file.write_text(EVERYTHING)
+    assert choose(file).profile == Profile(
+        driver="api:anthropic",
+        agents=AgentChoices(reviewer=ModelChoice(driver="api:openai", model="gpt")),
+        fallback=ModelChoice(model="smaller"),
+        retry=Retry(attempts=2, max_pause_seconds=5),
+        strategy="competitive",
+        tracker="jira",
+        tell=Tell(start=False),
+        parallel_tasks=8,
+    )
+
+
+RULES = "rules: [{name: small, then: approve, tasks: 2}]"
+
+
+def test_an_approval_policy_is_a_file_beside_the_settings_or_stands_in_them(file: Path) -> None:
+    wanted = Policy(rules=(Rule(name="small", then="approve", tasks=2),))
+    file.write_text(f"profiles: {{default: {{policy: {{{RULES}}}}}}}")
+    assert choose(file).settings.approval() == wanted
+    (file.parent / "approval.yaml").write_text(RULES)
+    file.write_text("profiles: {default: {policy: approval.yaml}, other: {}}")
+    assert choose(file).settings.approval() == wanted
+    assert choose(file, "other").settings.approval() == OPEN
+    (file.parent / "approval.yaml").write_text("rules: [{name: small}]")
+    with pytest.raises(Refused, match=r"approval\.yaml, rule 1"):
+        choose(file).settings.approval()
 
 
 def test_a_named_profile_goes_before_the_active(file: Path) -> None:
@@ -99,9 +146,21 @@ def test_a_misspelt_profile_names_the_file_and_the_nearest(file: Path) -> None:
         ("profiles:\n  a:\n    max_iterations: 0", ":3: max_iterations: 0 does not fit"),
         ("profiles:\n  a:\n    max_iterations: many", ":3: max_iterations: 'many' does not fit"),
         ("profiles:\n  a:\n    auto_approve: 'yes'", ":3: auto_approve: 'yes' does not fit"),
-        ("profiles:\n  a:\n    tracker: github", ":3: tracker: 'github' does not fit"),
+        ("profiles:\n  a:\n    tracker: gihtub", ":3: tracker: 'gihtub' does not fit"),
         ("profiles:\n  a:\n    cloud: {control_plane_url: amelia.example.com}", ":3: control_plane_url:"),
         ("profiles:\n  a:\n    cloud: here", ":3: cloud must be keys and values"),
+        ("profiles:\n  a: {tracker: gihtub}", "did you mean 'github'?"),
+        ("profiles:\n  a:\n    agents: {coder: {}}", ":3: unknown key 'coder' in agents; did you mean 'developer'"),
+        ("profiles:\n  a:\n    agents:\n      reviewer: {modle: x}", ":4: unknown key 'modle' in reviewer; did you"),
+        ("profiles:\n  a:\n    agents:\n      reviewer: {driver: openai}", "did you mean 'api:openai'?"),
+        ("profiles:\n  a:\n    fallback: x", ":3: fallback: 'x' does not fit"),
+        ("profiles:\n  a:\n    retry: {attempts: 0}", ":3: attempts: 0 does not fit"),
+        ("profiles:\n  a:\n    tell: {start: 1}", ":3: start: 1 does not fit"),
+        ("profiles:\n  a:\n    strategy: competitve", "did you mean 'competitive'?"),
+        ("profiles:\n  a:\n    parallel_tasks: 99", ":3: parallel_tasks: 99 does not fit"),
+        ("profiles:\n  a:\n    policy: {rules: x}", ":3: rules must be a list"),
+        ("profiles:\n  a:\n    policy:\n      rules:\n        - {name: x}", ":5: rules, part 1 has no 'then'; add it"),
+        ("profiles:\n  a:\n    policy:\n      rules:\n        - {name: x, than: ask}", ":5: unknown key 'than'"),
         ("profiles:\n  a: [1]", ":2: profile 'a' must be keys and values"),
         ("profiles: [a]", ":1: profiles must be keys and values"),
         ("- a", ":1: the file must be keys and values"),
