@@ -6,6 +6,7 @@ AmeliaError
 │   ├── Conflict      the thing's state does not allow it
 │   └── Unauthorised  say who you are first
 ├── Unavailable   try later: a dependency is away or asks for patience
+│   ├── Limited       not before it said: there were too many requests
 │   └── NotStarted    and nothing was done, for certain
 │       └── Exhausted     because there is no room: a quota is used up
 └── Malformed     dead-letter: it will never decode
@@ -37,6 +38,14 @@ class Unauthorised(Refused):
 
 class Unavailable(AmeliaError):
     pass
+
+
+class Limited(Unavailable):
+    """``seconds`` is how long it asks to be left alone."""
+
+    def __init__(self, text: str, *, seconds: int) -> None:
+        super().__init__(text)
+        self.seconds = seconds
 
 
 class NotStarted(Unavailable):

@@ -114,7 +114,7 @@ async def test_what_may_pass_is_unavailable_and_the_next_try_opens_it(
 
 
 async def test_a_silent_github_is_given_up(peer: GitHubPeer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amelia.adapters.github.client.SECONDS", 0.2)
+    monkeypatch.setattr("amelia.adapters.rest.SECONDS", 0.2)
     peer.ledger.fail(Fault(path="/pulls$", method="POST", seconds=3, after=True))
     with pytest.raises(Unavailable, match="gave no answer"):
         await peer.open()

@@ -1,12 +1,12 @@
 """Which addresses are repositories of one GitHub, and what they are called there."""
 
 import re
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ...errors import Refused
+from ..loopback import is_loopback
 
 PUBLIC = "https://api.github.com"
 _NAME = re.compile(r"^/?([A-Za-z0-9_][A-Za-z0-9_.-]*)/([A-Za-z0-9_.-]{1,100}?)(?:\.git)?/?$")
@@ -48,10 +48,3 @@ def site(api: str = PUBLIC, web: str = "") -> Site:
         web = f"{parts.scheme}://{host}{parts.path.removesuffix('/api/v3')}"
     where = urlsplit(web.rstrip("/") + "/")
     return Site(api=api, web=where._replace(netloc=where.netloc.lower()).geturl())
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
