@@ -16,7 +16,6 @@ from amelia.domain.decide import decide
 from amelia.domain.plan import changes
 from amelia.domain.policy import OPEN, decision
 from amelia.domain.workflow import Block, left
-from amelia.drivers.factory import create
 from amelia.drivers.prices import prices_for
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
@@ -80,7 +79,7 @@ class LocalRun:
 
     async def _work(self, epoch: int) -> None:
         row = self._record.row
-        driver = create(self._model.driver, environ=self._model.environ)
+        cast = self._model.cast(row.profile)
         try:
             await run(
                 Job(
@@ -95,8 +94,7 @@ class LocalRun:
                     generation=row.generation,
                     retries=row.retries,
                 ),
-                driver=driver,
-                model=self._model.name,
+                cast=cast,
                 announcer=Announcer(self._record),
                 objects=self._objects,
                 memory=self._memory,
@@ -106,7 +104,7 @@ class LocalRun:
                 prices=prices_for(self._model.environ),
             )
         finally:
-            await driver.aclose()
+            await cast.aclose()
 
     def _decide(self) -> bool:
         """Whether there is a decision now."""

@@ -15,16 +15,21 @@ import msgspec
 from amelia.adapters.local.child import die_with_parent
 from amelia.adapters.local.models import NO_MODEL, Models, choose
 from amelia.contract.workflow import Profile
-from amelia.drivers.factory import default_model
+from amelia.drivers.cast import Cast, cast_for
 from amelia.errors import Refused
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """``environ`` is where the driver finds its credentials and its service's address."""
+    """``driver`` and ``name`` are for a profile that names none. ``environ`` is where drivers find credentials and
+    their services' addresses."""
 
     driver: str
     name: str
     environ: dict[str, str]
+
+    def cast(self, profile: Profile) -> Cast:
+        """One for each run: a driver belongs to the event loop that it is first used in."""
+        return cast_for(profile, self.environ, driver=self.driver, model=self.name)
 
 
 def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
@@ -35,8 +40,9 @@ def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], sta
             "there is no model to ask: set ANTHROPIC_API_KEY, OPENAI_API_KEY or AWS credentials, "
             "or play one with --replay FILE"
         )
-    driver = profile.driver or found.driver
-    return Model(driver=driver, name=profile.model or default_model(driver), environ=_seen(environ, found))
+    named = profile.driver in ("", environ.get("AMELIA_DRIVER", ""))
+    name = environ.get("AMELIA_MODEL", "") if named else ""
+    return Model(driver=found.driver, name=name, environ=_seen(environ, found))
 
 
 def _seen(environ: Mapping[str, str], found: Models) -> dict[str, str]:

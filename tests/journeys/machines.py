@@ -12,6 +12,7 @@ import msgspec
 from amelia.adapters.local.objects import FolderObjects
 from amelia.contract.invocation import Invocation
 from amelia.contract.workflow import ClaimCheck
+from amelia.drivers.cast import Cast
 from amelia.errors import Conflict, Unavailable
 from amelia.memory.local import LocalMemory
 from amelia.ports.queues import Announcement, Bus
@@ -45,7 +46,7 @@ class Machine:
             memory=LocalMemory(self._folder / "memory"),
             environ={},
             pauses=(0.1, 0.5),
-            chooses=lambda profile, environ: (Agents(self._script, self.moment), MODEL),
+            chooses=lambda profile, environ: Cast.single(Agents(self._script, self.moment), MODEL),
         )
         yield Parts(bus=self, work=workshop.carry)
 

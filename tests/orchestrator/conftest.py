@@ -16,6 +16,7 @@ from amelia.contract.ids import new_workflow_id
 from amelia.contract.plan import Plan, Task
 from amelia.contract.workflow import Decision, Issue, Money, Profile
 from amelia.drivers.base import Message, Request, Text, TextDelta, ToolCall, Turn, Usage
+from amelia.drivers.cast import Cast
 from amelia.errors import Refused
 from amelia.memory.local import LocalMemory
 from amelia.orchestrator.account import highest
@@ -109,6 +110,7 @@ class World:
         self.workflow_id = workflow_id or new_workflow_id()
         self.profile = Profile()
         self.model = MODEL
+        self.cast: Cast | None = None
         self.limits = Limits()
         if not workflow_id:
             self.seed({"calc.py": "def add(a, b):\n    return a - b\n", "README.md": "calc\n"})
@@ -152,8 +154,7 @@ class World:
         self.heard.epoch, self.heard.thread = epoch, job.thread
         return await run(
             job,
-            driver=self.driver,
-            model=self.model,
+            cast=self.cast or Cast.single(self.driver, self.model),
             announcer=self.heard,
             objects=self.objects,
             memory=self.memory,

@@ -14,11 +14,12 @@ from amelia.contract.envelope import Event
 from amelia.contract.events import WorkflowBlocked, WorkflowCompleted
 from amelia.contract.invocation import Invocation
 from amelia.contract.workflow import Profile
+from amelia.drivers.cast import Missing
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
 from amelia.orchestrator.account import Account
 from amelia.orchestrator.live import Live
-from amelia_runtime.choosing import Missing, choose
+from amelia_runtime.choosing import choose
 from amelia_runtime.working import Workshop, job_of
 
 Asked = Callable[..., Invocation]
@@ -174,18 +175,19 @@ async def test_a_memory_that_stays_away_is_the_callers_to_know(tmp_path: Path, a
 async def test_the_driver_is_the_profiles_else_the_environments_else_by_credentials(
     profile: Profile, environ: dict[str, str], chosen: str
 ) -> None:
-    driver, _ = choose(profile, environ)
+    cast = choose(profile, environ)
+    [(driver, _)] = [(choice.driver, choice.model) for choice in cast.of("developer")]
     assert driver.name == chosen
     assert isinstance(driver, Missing) == (chosen == "missing")
-    await driver.aclose()
+    await cast.aclose()
 
 
 async def test_the_environments_model_is_not_given_to_a_driver_that_only_the_profile_names() -> None:
     environ = {"ANTHROPIC_API_KEY": "k", "OPENAI_API_KEY": "k", "AMELIA_DRIVER": "api:openai", "AMELIA_MODEL": "small"}
     for profile, model in ((Profile(), "small"), (Profile(model="large"), "large")):
-        driver, chosen = choose(profile, environ)
-        assert chosen == model
-        await driver.aclose()
-    driver, chosen = choose(Profile(driver="api:anthropic"), environ)
-    assert chosen.startswith("claude")
-    await driver.aclose()
+        cast = choose(profile, environ)
+        assert cast.of("architect")[0].model == model
+        await cast.aclose()
+    cast = choose(Profile(driver="api:anthropic"), environ)
+    assert cast.of("architect")[0].model.startswith("claude")
+    await cast.aclose()

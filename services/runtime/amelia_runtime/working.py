@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amelia.contract.invocation import Invocation
 from amelia.contract.workflow import Profile
-from amelia.drivers.base import Driver
+from amelia.drivers.cast import Cast
 from amelia.drivers.prices import prices_for
 from amelia.errors import AmeliaError, Unavailable
 from amelia.memory.base import Memory
@@ -22,7 +22,7 @@ from amelia.ports.agents import Announcer, ObjectStore
 
 from .choosing import choose
 
-Choose = Callable[[Profile, Mapping[str, str]], tuple[Driver, str]]
+Choose = Callable[[Profile, Mapping[str, str]], Cast]
 
 log = logging.getLogger(__name__)
 
@@ -52,21 +52,18 @@ class Workshop:
         """Raises ``Unavailable`` when not even the failure could be written to the memory."""
         job = job_of(asked)
         try:
-            async with self._driver(asked) as (driver, model), _workdir(asked) as workdir:
-                return await self._patiently(job, driver, model, announcer, live, workdir)
+            async with self._cast(asked) as cast, _workdir(asked) as workdir:
+                return await self._patiently(job, cast, announcer, live, workdir)
         except Exception as error:
             log.error("given up: %s", error, exc_info=not isinstance(error, AmeliaError))
             return await give_up(job, error, announcer=announcer, memory=self._memory, live=live)
 
-    async def _patiently(
-        self, job: Job, driver: Driver, model: str, announcer: Announcer, live: Live, workdir: Path
-    ) -> Ended:
+    async def _patiently(self, job: Job, cast: Cast, announcer: Announcer, live: Live, workdir: Path) -> Ended:
         for pause in (*self._pauses, None):
             try:
                 return await run(
                     job,
-                    driver=driver,
-                    model=model,
+                    cast=cast,
                     announcer=announcer,
                     objects=self._objects,
                     memory=self._memory,
@@ -84,12 +81,12 @@ class Workshop:
         raise AssertionError
 
     @asynccontextmanager
-    async def _driver(self, asked: Invocation) -> AsyncIterator[tuple[Driver, str]]:
-        driver, model = self._chooses(asked.profile, self._environ)
+    async def _cast(self, asked: Invocation) -> AsyncIterator[Cast]:
+        cast = self._chooses(asked.profile, self._environ)
         try:
-            yield driver, model
+            yield cast
         finally:
-            await driver.aclose()
+            await cast.aclose()
 
 
 def job_of(asked: Invocation) -> Job:
