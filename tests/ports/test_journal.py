@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from amelia.adapters.memory.journal import MemoryJournal
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.contract import codec
 from amelia.contract import commands as c
@@ -14,6 +15,7 @@ from amelia.contract import events as e
 from amelia.contract.commands import AttendWorkflow
 from amelia.contract.envelope import Event
 from amelia.contract.ids import new_workflow_id
+from amelia.contract.workflow import ClaimCheck
 from amelia.domain.effects import Arrived
 from amelia.errors import Conflict, Malformed, NotFound, Refused
 from amelia.ports.journal import Executed, Outgoing
@@ -490,3 +492,34 @@ async def test_a_waiter_that_gives_up_takes_no_lock_with_it(journal: PostgresJou
             return mine
 
     await eventually(is_free, "the lock is free")
+
+
+# Events of one type
+
+
+async def test_events_are_sought_by_type_in_their_order_and_page_by_page(open_journal: Opener) -> None:
+    for journal in (await open_journal(), MemoryJournal()):
+        row = await started(journal)
+        voice = Voice(row.workflow.id)
+        claim = ClaimCheck(key="k", size=1, sha256="0" * 64)
+        stored = [voice.fact(e.ArtifactStored, name=f"{n}.txt", claim=claim) for n in range(3)]
+        await journal.append(arrived(*(each for fact in stored for each in (fact, voice.progress()))))
+        id_ = row.workflow.id
+        first = await journal.sought(id_, "artifact_stored", limit=2)
+        rest = await journal.sought(id_, "artifact_stored", first[-1].sequence, 2)
+        events = [codec.decode_event(one.body) for one in (*first, *rest)]
+        assert [(type(event), event.fact) for event in events] == [(e.ArtifactStored, fact.fact) for fact in stored]
+        assert [one.sequence for one in (*first, *rest)] == sorted(one.sequence for one in (*first, *rest))
+        assert await journal.sought(id_, "workflow_blocked") == []
+        assert await journal.sought("wf-none", "tokens_used") == []
+
+
+async def test_seeking_reads_the_index_that_holds_only_what_is_sought(
+    journal: PostgresJournal, database_url: str
+) -> None:
+    plan = await sql(
+        database_url,
+        "EXPLAIN SELECT body FROM event WHERE workflow_id = 'wf' AND type = 'tokens_used' AND sequence > 0 ORDER BY 1",
+    )
+    assert journal
+    assert any("event_by_type" in row[0] for row in plan), plan

@@ -3,22 +3,16 @@
 import base64
 from datetime import datetime, timedelta
 
-from amelia.contract.views import DeadLetterView, QueueItem, QueuePlace, UsageView, WorkflowView
+from amelia.contract.views import DeadLetterView, QueueItem, QueuePlace, WorkflowView
 from amelia.domain import shown
 from amelia.domain.admission import Place
 from amelia.domain.crowd import Waiting
-from amelia.domain.workflow import total
 from amelia.errors import Refused
 from amelia.ports.journal import DeadLetter, Row
 
 
 def workflow_view(row: Row) -> WorkflowView:
     return shown.workflow_view(row.workflow, _time(row.created_at), _time(row.updated_at))
-
-
-def usage_view(row: Row) -> UsageView:
-    spent = row.workflow.spent
-    return UsageView(workflow_id=row.workflow.id, spent=total(spent), attempts=dict(spent))
 
 
 def letter_view(letter: DeadLetter) -> DeadLetterView:

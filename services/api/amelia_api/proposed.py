@@ -29,13 +29,6 @@ class PlanChanged(Conflict):
         self.changes = changes
 
 
-class _Head(msgspec.Struct):
-    type: str = ""
-
-
-_head = msgspec.json.Decoder(_Head)
-
-
 async def plan_of(block: Block | e.WorkflowBlocked, objects: ObjectStore) -> Plan:
     """Raises ``NotFound``, ``Malformed`` or ``Unavailable`` when it was too large to travel and cannot be read."""
     if block.plan is not None:
@@ -83,11 +76,9 @@ async def stale(
 
 async def _found(journal: Journal, workflow_id: str, block_id: str, plan_sha256: str) -> e.WorkflowBlocked | None:
     after, found = 0, None
-    while rows := await journal.events({workflow_id: after}, _PAGE):
+    while rows := await journal.sought(workflow_id, "workflow_blocked", after, _PAGE):
         after = rows[-1].sequence
         for row in rows:
-            if _head.decode(row.body).type != "workflow_blocked":
-                continue
             event = decode_event(row.body)
             if isinstance(event, e.WorkflowBlocked) and (
                 event.plan_sha256 == plan_sha256 if plan_sha256 else event.id == block_id

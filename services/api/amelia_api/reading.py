@@ -1,25 +1,30 @@
 """What a workflow has made, over HTTP: its plan, its diff, its artifacts, its cost."""
 
-import msgspec
+from collections.abc import AsyncIterator
+from typing import TypeVar, cast
+
 from litestar import Controller, get
 from litestar.params import FromPath
 from litestar.response import Response
 
 from amelia.contract import events as e
 from amelia.contract.codec import decode_event
-from amelia.contract.views import ArtifactList, ArtifactView, PlanView, UsageView
+from amelia.contract.views import ArtifactList, PlanView, UsageView
+from amelia.domain.artifacts import artifact_view, newest_of_each_name
 from amelia.domain.plan import changes
+from amelia.domain.usage import usage_view
 from amelia.errors import NotFound
 from amelia.ports import journal
+from amelia.ports.journal import Sought
 
 from .depends import Journal, ObjectStore
 from .orders import the_row
-from .present import usage_view
 from .problems import answers
 from .proposed import plan_of, previous_plan
 
 _MAY_ANSWER = answers(400, 401, 404, 503)
 _PAGE = 500
+E = TypeVar("E", e.ArtifactStored, e.TokensUsed)
 
 
 class Reading(Controller):
@@ -59,14 +64,17 @@ class Reading(Controller):
 
     @get("/usage", responses=_MAY_ANSWER)
     async def usage(self, workflow_id: FromPath[str], journal: Journal) -> UsageView:
-        return usage_view(await the_row(journal, workflow_id))
+        """Altogether, by attempt, by agent, by task and by model. What the cache gave and took is counted by itself."""
+        spent = (await the_row(journal, workflow_id)).workflow.spent
+        return usage_view(workflow_id, spent, [said async for said in _told(journal, workflow_id, e.TokensUsed)])
 
     @get("/artifacts", responses=_MAY_ANSWER)
     async def artifacts(self, workflow_id: FromPath[str], journal: Journal) -> ArtifactList:
-        """What its runs kept: the work as a git bundle, its diff, work that was begun and failed."""
+        """What its runs kept: plans, the work as a git bundle and as a diff, every conversation with a model, what the
+        tests said, whole outputs of commands, work that was begun and failed."""
         await the_row(journal, workflow_id)
         kept = await _kept(journal, workflow_id)
-        return ArtifactList(workflow_id=workflow_id, items=tuple(map(_shown, kept.values())))
+        return ArtifactList(workflow_id=workflow_id, items=tuple(map(artifact_view, kept.values())))
 
     @get("/artifacts/{name:str}", responses=_MAY_ANSWER, media_type="application/octet-stream")
     async def artifact(
@@ -81,32 +89,17 @@ class Reading(Controller):
         return Response(await objects.get(kept.claim), media_type="application/octet-stream", headers=headers)
 
 
-class _Head(msgspec.Struct):
-    type: str = ""
-
-
-_head = msgspec.json.Decoder(_Head)
-
-
 async def _kept(journal: journal.Journal, workflow_id: str) -> dict[str, e.ArtifactStored]:
     """The last of each name, in the order in which they came."""
-    found: dict[str, e.ArtifactStored] = {}
-    after = 0
-    while rows := await journal.events({workflow_id: after}, _PAGE):
+    return newest_of_each_name([stored async for stored in _told(journal, workflow_id, e.ArtifactStored)])
+
+
+async def _told(journal: journal.Journal, workflow_id: str, kind: type[E]) -> AsyncIterator[E]:
+    """The workflow's events of one type, in order."""
+    after, sought = 0, cast("Sought", kind.__struct_config__.tag)
+    while rows := await journal.sought(workflow_id, sought, after, _PAGE):
         after = rows[-1].sequence
         for row in rows:
-            event = decode_event(row.body) if _head.decode(row.body).type == "artifact_stored" else None
-            if isinstance(event, e.ArtifactStored):
-                found.pop(event.name, None)
-                found[event.name] = event
-    return found
-
-
-def _shown(event: e.ArtifactStored) -> ArtifactView:
-    return ArtifactView(
-        name=event.name,
-        media_type=event.media_type,
-        size=event.claim.size,
-        sha256=event.claim.sha256,
-        stored_at=event.timestamp,
-    )
+            event = decode_event(row.body)
+            if isinstance(event, kind):
+                yield event

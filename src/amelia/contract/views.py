@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from .commands import Priority
+from .events import Share
 from .plan import Plan
 from .workflow import Budget, Decision, Issue, Money, Note, Phase, Profile, PullRequest, Status
 
@@ -165,9 +166,16 @@ class ArtifactList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """``spent`` is all of it; ``attempts``, ``agents``, ``tasks`` and ``models`` each add up to it. What was spent on
+    no task, and what nobody has said yet whose it was, has the name "". ``shares`` are over all attempts."""
+
     workflow_id: str
     spent: Money
     attempts: dict[int, Money]
+    agents: dict[str, Money] = {}
+    tasks: dict[str, Money] = {}
+    models: dict[str, Money] = {}
+    shares: tuple[Share, ...] = ()
 
 
 class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):

@@ -104,6 +104,9 @@ class MonthlySpending(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int = 0
 
 
+Sought = Literal["artifact_stored", "tokens_used", "workflow_blocked"]
+"""Types of events that are asked for by themselves."""
+
 DeadLetterState = Literal["waiting", "redriven", "discarded"]
 
 
@@ -178,6 +181,10 @@ class Journal(Protocol):
 
     async def events(self, after: dict[str, int], limit: int) -> list[Stored]:
         """Of each named workflow the events above its sequence, in order, at most ``limit`` each."""
+        ...
+
+    async def sought(self, workflow_id: str, sought: Sought, after: int = 0, limit: int = 500) -> list[Stored]:
+        """The workflow's events of that type above the sequence, in order."""
         ...
 
     async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:

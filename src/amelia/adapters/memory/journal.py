@@ -3,7 +3,10 @@
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Literal
+
+import msgspec
 
 from ...contract.commands import AnyCommand
 from ...contract.workflow import Budget
@@ -27,6 +30,7 @@ from ...ports.journal import (
     Outgoing,
     Overdue,
     Row,
+    Sought,
     Stored,
 )
 from . import crowd, graves, outbox
@@ -38,6 +42,13 @@ from .transaction import Changed, Written, apply
 
 _HEARD_SECONDS = 15.0
 """For how long an instance of a consumer counts after its last word."""
+
+
+class _Head(msgspec.Struct):
+    type: str
+
+
+_head = msgspec.json.Decoder(_Head)
 
 
 class MemoryDatabase:
@@ -122,6 +133,11 @@ class MemoryJournal:
             first = bisect_right(known, sequence, key=lambda row: row.sequence)
             rows += known[first : first + limit]
         return rows
+
+    async def sought(self, workflow_id: str, sought: Sought, after: int = 0, limit: int = 500) -> list[Stored]:
+        rows = self._tables.events.get(workflow_id, [])
+        found = (row for row in rows if row.sequence > after and _head.decode(row.body).type == sought)
+        return list(islice(found, limit))
 
     async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
         now = (self._tables.transactions + 1, 0)

@@ -29,9 +29,11 @@ from ...ports.journal import (
     Outgoing,
     Overdue,
     Row,
+    Sought,
     Stored,
 )
 from . import crowd, dead_letters, fleet, outbox
+from . import sought as reading
 from .group import GroupCommit
 from .listen import listen
 from .lock import Lock
@@ -212,6 +214,9 @@ class PostgresJournal:
         async with taken(self._pool) as connection:
             records = await connection.fetch(_EVENTS, list(after), list(after.values()), limit)
         return [Stored(*record) for record in records]
+
+    async def sought(self, workflow_id: str, sought: Sought, after: int = 0, limit: int = 500) -> list[Stored]:
+        return await reading.read(self._pool, workflow_id, sought, after, limit)
 
     async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
         return await fleet.read(self._pool, after, limit)

@@ -209,7 +209,7 @@ def _views() -> tuple[Any, ...]:
         view,
         v.WorkflowPage(items=(view,)),
         v.PlanView(workflow_id=WORKFLOW, plan=PLAN, plan_sha256=PLAN_SHA256, block_id=BLOCK_ID, decision=decision),
-        v.UsageView(workflow_id=WORKFLOW, spent=SPENT, attempts={1: SPENT}),
+        v.UsageView(workflow_id=WORKFLOW, spent=SPENT, attempts={1: SPENT}, agents={"developer": SPENT}),
         v.ArtifactList(workflow_id=WORKFLOW, items=(_artifact(),)),
         _dead_letter(),
         v.DeadLetterPage(items=(_dead_letter(),)),
