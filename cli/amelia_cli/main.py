@@ -13,6 +13,8 @@ _COMMANDS = {
     "workflows": ("amelia_cli.workflows:workflows", "Look at the fleet's workflows and decide them."),
     "queue": ("amelia_cli.queue:queue", "Who waits for a turn, for what and until when."),
     "dead-letters": ("amelia_cli.letters:letters", "Messages that were given up: look, send again, discard."),
+    "profile": ("amelia_cli.profile:profile", "What settings.amelia.yaml says, and whether it is right."),
+    "config": ("amelia_cli.config:config", "The schema of the settings file."),
     "up": ("amelia_cli.fleet:up", "Start the fleet on this machine."),
     "down": ("amelia_cli.fleet:down", "Stop it; its data stays."),
     "status": ("amelia_cli.fleet:status", "Say what of it runs."),

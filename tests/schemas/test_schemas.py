@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -115,6 +116,8 @@ def test_the_sample_conversation_and_a_settings_file_fit_their_schemas(json_sche
     settings = {"active_profile": "laptop", "profiles": {"laptop": {"driver": "api:anthropic", "tracker": "file"}}}
     assert schemas.errors("settings.json", settings) == []
     msgspec.convert(settings, Document)
+    example = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "profiles.md").read_text(), re.DOTALL)[0]
+    assert schemas.errors("settings.json", yaml.safe_load(example)) == []
     assert schemas.errors("settings.json", {"profile": {}})
 
 
