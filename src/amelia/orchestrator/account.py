@@ -2,24 +2,20 @@
 
 from collections.abc import Mapping
 
+from ..contract.events import Share
 from ..contract.workflow import Budget, Left, Money
+from ..domain.usage import Whose, as_shares, highest_shares, larger, plus, shares_of
 from ..domain.workflow import total
 
 Spent = Mapping[int, Money]
 """By attempt; each sum is the most that is known of it."""
-
-
-def plus(one: Money, other: Money) -> Money:
-    return Money(**{name: getattr(one, name) + getattr(other, name) for name in Money.__struct_fields__})
+SharesOf = Mapping[int, tuple[Share, ...]]
+"""By attempt, whose the sums were as far as it is known."""
 
 
 def highest(one: Spent, other: Spent) -> dict[int, Money]:
     """Sums that grow can be told twice, late or in any order: the larger one is the newer one."""
-    return {epoch: _larger(one.get(epoch, Money()), other.get(epoch, Money())) for epoch in sorted({*one, *other})}
-
-
-def _larger(one: Money, other: Money) -> Money:
-    return Money(**{name: max(getattr(one, name), getattr(other, name)) for name in Money.__struct_fields__})
+    return {epoch: larger(one.get(epoch, Money()), other.get(epoch, Money())) for epoch in sorted({*one, *other})}
 
 
 class Account:
@@ -31,6 +27,7 @@ class Account:
     def __init__(self, epoch: int, left: Left | None = None, spent: Spent | None = None) -> None:
         self.epoch = epoch
         self._spent: dict[int, Money] = {}
+        self._shares: dict[int, dict[Whose, Money]] = {}
         self.allow(left or Left(), spent or {})
 
     def allow(self, left: Left, spent: Spent) -> None:
@@ -43,12 +40,23 @@ class Account:
             tokens=None if left.tokens is None else max(0, left.tokens + known.tokens),
         )
 
-    def learn(self, spent: Spent) -> None:
+    def learn(self, spent: Spent, shares: SharesOf | None = None) -> None:
         self._spent = highest(self._spent, spent)
+        for epoch, found in (shares or {}).items():
+            self._shares[epoch] = highest_shares(self._shares.get(epoch, {}), shares_of(found))
 
-    def pay(self, price: Money) -> None:
+    def pay(self, price: Money, whose: Whose = ("", "", "")) -> None:
         """At once when a model has answered."""
         self._spent[self.epoch] = plus(self.used, price)
+        mine = self._shares.setdefault(self.epoch, {})
+        mine[whose] = plus(mine.get(whose, Money()), price)
+
+    def shares(self, epoch: int) -> tuple[Share, ...]:
+        return as_shares({whose: used for whose, used in self._shares.get(epoch, {}).items() if any(whose)})
+
+    @property
+    def all_shares(self) -> dict[int, tuple[Share, ...]]:
+        return {epoch: self.shares(epoch) for epoch in self._shares}
 
     @property
     def spent(self) -> dict[int, Money]:

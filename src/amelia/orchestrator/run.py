@@ -103,7 +103,7 @@ class Course:
         state = values_of(kept.checkpoint["channel_values"]) if kept else None
         if kept is None or state is None:
             return None
-        self._site.account.learn(work_of(state).used)
+        self._site.account.learn(work_of(state).used, work_of(state).shares)
         if is_to_go_on(work_of(state), self._job):
             await self._write(again(self._site, state))
             return None
@@ -122,7 +122,7 @@ class Course:
         for label, begun in conversations(site, work):
             found = await site.shelf(begun, label).newest()
             if found is not None:
-                site.account.learn(found.spent)
+                site.account.learn(found.spent, found.shares)
         if owed := site.owed(work):
             work = msgspec.structs.replace(work, used=site.account.spent)
             await self._write(record(state, work, owed, self._job.highest_fact))

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ..contract.envelope import Event
-from ..contract.events import BudgetReached, MessageApplied, TokensUsed, WorkflowTimeout
+from ..contract.events import ArtifactStored, BudgetReached, MessageApplied, TokensUsed, WorkflowTimeout
 from ..contract.workflow import Money, Note
 from ..drivers.base import Label, Usage
 from ..drivers.cast import Cast
@@ -17,6 +17,7 @@ from ..ports.agents import Announcer, ObjectStore
 from ..workspace.tree import Tree, open_tree
 from .agents.record import Shelf
 from .agents.voice import Voice
+from .artifacts import Artifacts
 from .crew import Crew
 from .facts import record
 from .job import Job, Limits
@@ -51,6 +52,7 @@ class Site:
         self.prices = prices
         self.announcer = announcer
         self.objects = objects
+        self.artifacts = Artifacts(objects, job.folder, job.workflow_id)
         self.workdir = workdir
         self.live = live
         self.account = live.account
@@ -119,13 +121,16 @@ class Site:
         """At once when a model has answered whom ``label`` names."""
         counts = msgspec.structs.asdict(usage)
         self.model = model
-        self.account.pay(Money(**counts, cost_microdollars=self.prices.cost(model, usage)))
+        price = Money(**counts, cost_microdollars=self.prices.cost(model, usage))
+        self.account.pay(price, (label.agent, label.task, model))
 
-    def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed, ...]]:
-        """What is to be said of the spending now: this attempt's, and that of earlier ones which nobody has said."""
+    def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed | ArtifactStored, ...]]:
+        """What is to be said of the spending now: this attempt's, and that of earlier ones which nobody has said; and
+        what was made meanwhile."""
         sums = {**self.account.unsaid(work.used), self.epoch: self.account.used}
         said = tuple(self._used(epoch, used) for epoch, used in sums.items())
-        return msgspec.structs.replace(work, used=self.account.spent), said
+        shares = {self.epoch: self.account.shares(self.epoch)}
+        return msgspec.structs.replace(work, used=self.account.spent, shares=shares), (*said, *self.artifacts.said())
 
     def owed(self, work: Work) -> tuple[TokensUsed, ...]:
         """Only that of earlier attempts."""
@@ -133,7 +138,8 @@ class Site:
 
     def _used(self, epoch: int, used: Money) -> TokensUsed:
         """Names the attempt, because a later one may have to say it again."""
-        return TokensUsed(id="", workflow_id=self.job.workflow_id, used=used, model=self.model, of_attempt=epoch)
+        wf, shares = self.job.workflow_id, self.account.shares(epoch)
+        return TokensUsed(id="", workflow_id=wf, used=used, model=self.model, of_attempt=epoch, shares=shares)
 
     def noted(
         self, work: Work, notes: Sequence[Note], agent: str, task: str = ""

@@ -4,6 +4,7 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
+from ..contract.events import Share
 from ..contract.plan import Plan, Task, Verdict
 from ..contract.workflow import ClaimCheck, Money, Note
 from ..domain.plan import MERGE
@@ -78,6 +79,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     commit: str = ""
     bundle: ClaimCheck | None = None
     used: dict[int, Money] = {}
+    shares: dict[int, tuple[Share, ...]] = {}
     result: Literal["", "success", "failed"] = ""
     cause: str = ""
     blame: Literal["", "repository"] = ""

@@ -83,7 +83,7 @@ class Record:
         found = await self._shelf.newest()
         if found is not None:
             self._tree, self._worktree = found.tree, found.worktree
-            self._account.learn(found.spent)
+            self._account.learn(found.spent, found.shares)
             if found.worktree is not None:
                 await self._worktree_now.restore_snapshot(await self._shelf.objects.get(found.worktree))
         return found
@@ -123,8 +123,8 @@ class Record:
         """The worktree goes first: a transcript never names a worktree that is not there."""
         if self._changed:
             await self._keep_worktree()
-        spent = self._account.spent
-        kept = msgspec.structs.replace(transcript, tree=self._tree, worktree=self._worktree, spent=spent)
+        spent, shares = self._account.spent, self._account.all_shares
+        kept = msgspec.structs.replace(transcript, tree=self._tree, worktree=self._worktree, spent=spent, shares=shares)
         await self._shelf.write(kept)
 
     async def _keep_worktree(self) -> None:

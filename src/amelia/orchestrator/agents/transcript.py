@@ -2,8 +2,27 @@
 
 import msgspec
 
+from ...contract.events import Share
 from ...contract.workflow import ClaimCheck, Money, Note
 from ...drivers.base import Message, Text, ToolCall, ToolResult, Usage
+from ..artifacts import Artifact
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """``text`` stands for the messages after the first one and before number ``upto`` (from 0); written after so many
+    turns."""
+
+    upto: int
+    turn: int
+    text: str
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of one answer of the model beside its words."""
+
+    model: str
+    usage: Usage
+    stop: str
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -11,7 +30,12 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     beginning. ``answer`` is the accepted answer as JSON; ``cause`` says why there will be none.
 
     In the middle of a turn, ``results`` are of the first of the model's calls; ``cut`` when its answer was. ``notes``
-    were read in this conversation. ``spent`` is what the whole workflow was known to have spent, by attempt.
+    were read in this conversation. ``spent`` is what the whole workflow was known to have spent, by attempt, and
+    ``shares`` whose that was. ``answers`` are those of the model, in order; ``artifacts`` were made here.
+
+    ``messages`` are all that was said. What the model is shown of them, ``trim.shown`` tells: by the newest of the
+    ``summaries``; by ``density``, how many characters a thousand tokens have here (0: not counted yet); and by
+    ``tight``, how often the service has found it too long.
     """
 
     messages: tuple[Message, ...]
@@ -22,7 +46,13 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     results: tuple[ToolResult, ...] = ()
     cut: bool = False
     notes: tuple[Note, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    density: int = 0
+    tight: int = 0
+    answers: tuple[Heard, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
     spent: dict[int, Money] = {}
+    shares: dict[int, tuple[Share, ...]] = {}
     tree: str = ""
     worktree: ClaimCheck | None = None
     answer: str = ""
