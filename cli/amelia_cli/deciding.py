@@ -38,6 +38,8 @@ def approve(
 ) -> None:
     """Approve the plan, so that the Developer carries it out. On a terminal it is shown first, and you are asked.
 
+    Where work waits that the Reviewer does not accept, this delivers it as it is, with what is unresolved.
+
     What is approved is the plan that was shown: should it change meanwhile, the answer is a conflict that says what
     changed. With --task only those tasks are carried out; each task they depend on has to be among them.
 
@@ -68,6 +70,8 @@ def _confirmed(seen: "PlanView", tasks: tuple[str, ...]) -> bool:
     for line in plan_lines(_part(seen.plan, tasks), seen):
         click.echo(line)
     click.echo()
+    if seen.requires == "review":
+        return click.confirm("Deliver the work as it is?")
     return click.confirm("Approve this part of the plan?" if tasks else "Approve this plan?")
 
 
@@ -93,7 +97,7 @@ def reject(
     settings: str | None,
     output: str,
 ) -> None:
-    """Reject the plan, which ends the workflow as failed. To have another plan made, revise it instead.
+    """Reject the plan, or the work that waits, which ends the workflow as failed. To have it done otherwise, revise it.
 
     \b
     Example:
@@ -130,6 +134,7 @@ def revise(
     """Send the plan back to the Architect, who plans again with your feedback.
 
     The new plan waits for a decision as this one did, and shows what changed: amelia workflows plan ID.
+    Where work waits that the Reviewer does not accept, it goes back to the Developer with your feedback.
 
     \b
     Examples:

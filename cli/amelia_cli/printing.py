@@ -128,6 +128,11 @@ def plan_lines(plan: "Plan", seen: "PlanView | None" = None) -> Iterator[str]:
 
 
 def _beside(seen: "PlanView") -> Iterator[str]:
+    if seen.requires == "review":
+        yield ""
+        yield "The work is done, and the Reviewer does not accept it:"
+        yield from (f"  - {clean(point)}" for point in seen.unresolved)
+        yield f"The change: amelia workflows diff {seen.workflow_id}"
     if seen.changes:
         yield ""
         yield from diff_lines(seen.changes)

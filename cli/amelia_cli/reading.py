@@ -20,7 +20,7 @@ _STATUSES = ["pending", "in_progress", "blocked", "approved", "paused", "complet
 @click.option("--repository", default="", metavar="URL", help="Only those on this repository.")
 @click.option("--limit", type=click.IntRange(1, 100), default=50, show_default=True, help="How many at most.")
 @click.option("--cursor", default="", help="Go on after the page that ended with this cursor.")
-@options.fleet
+@options.looking
 @options.output
 def list_workflows(
     status: tuple[str, ...],
@@ -39,8 +39,9 @@ def list_workflows(
     Examples:
       amelia workflows list --status blocked --status paused
       amelia workflows list --owner ada
+      amelia workflows list --local
     """
-    page = options.reach(url, profile, settings).workflows(
+    page = options.look(url, profile, settings).workflows(
         status=status, owner=owner, repository=repository, limit=limit, cursor=cursor
     )
     if output == "json":
@@ -48,7 +49,8 @@ def list_workflows(
         return
     if not page.items:
         sought = status or owner or repository
-        click.echo("no workflows " + ("are like that" if sought else "yet; amelia start ISSUE --remote starts one"))
+        begin = "amelia start ISSUE" + ("" if options.is_local() else " --remote")
+        click.echo("no workflows " + ("are like that" if sought else f"yet; {begin} starts one"))
         return
     rows = [
         (v.id, paint_status(v.status, v.phase), clean(v.issue.id), clean(v.issue.title)[:60], ago(v.created_at))
@@ -57,12 +59,13 @@ def list_workflows(
     for line in cells(("ID", "STATUS", "ISSUE", "TITLE", "AGE"), rows):
         click.echo(line)
     if page.next:
-        click.echo(f"more: amelia workflows list --cursor {page.next}", err=True)
+        here = "--local " if options.is_local() else ""
+        click.echo(f"more: amelia workflows list {here}--cursor {page.next}", err=True)
 
 
 @click.command()
 @click.argument("workflow", metavar="ID")
-@options.fleet
+@options.looking
 @options.output
 def show(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Show one workflow: its state, and why it waits or how it ended.
@@ -71,7 +74,7 @@ def show(workflow: str, url: str, profile: str, settings: str | None, output: st
     Example:
       amelia workflows show wf-3f2a
     """
-    plane = options.reach(url, profile, settings)
+    plane = options.look(url, profile, settings)
     view = plane.workflow(plane.resolve(workflow))
     if output == "json":
         document(view)
@@ -97,10 +100,13 @@ def show(workflow: str, url: str, profile: str, settings: str | None, output: st
     for name, value in facts.items():
         if value:
             click.echo(f"{name:<11}{value}")
+    for point in view.unresolved:
+        click.echo(f"{'unresolved':<11}{clean(point)}")
     for note in view.messages:
         click.echo(f"{'unread':<11}{clean(note.by)}: {clean(note.text)}")
-    if view.status in _NEXT:
-        click.echo(f"\nnext: {_NEXT[view.status].format(view.id)}")
+    step = _NEXT_HERE if options.is_local() else _NEXT
+    if view.status in step:
+        click.echo(f"\nnext: {step[view.status].format(view.id)}")
 
 
 _NEXT = {
@@ -108,6 +114,16 @@ _NEXT = {
     "paused": "amelia workflows resume {0}",
     "failed": "amelia workflows logs {0} says how it came; amelia workflows retry {0} tries again",
     "cancelled": "amelia workflows retry {0} takes it up again",
+}
+
+
+_GO_ON = "the amelia start that began it goes on"
+_NEXT_HERE = {
+    "pending": _GO_ON,
+    "in_progress": f"if its process is gone, {_GO_ON}",
+    "blocked": f"{_GO_ON}, and asks for a decision",
+    "paused": f"{_GO_ON}, with a larger --budget where that was reached",
+    "failed": "amelia workflows logs {0} --local says how it came; amelia start with --new begins again",
 }
 
 
@@ -125,7 +141,7 @@ def _place(view: "WorkflowView") -> str:
 
 @click.command()
 @click.argument("workflow", metavar="ID")
-@options.fleet
+@options.looking
 @options.output
 def plan(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Show what the Architect proposes, the hash that names it, what it may cost and until when it waits.
@@ -136,7 +152,7 @@ def plan(workflow: str, url: str, profile: str, settings: str | None, output: st
     Example:
       amelia workflows plan wf-3f2a
     """
-    plane = options.reach(url, profile, settings)
+    plane = options.look(url, profile, settings)
     view = plane.plan(plane.resolve(workflow))
     if output == "json":
         document(view)
@@ -149,7 +165,7 @@ def plan(workflow: str, url: str, profile: str, settings: str | None, output: st
 
 @click.command()
 @click.argument("workflow", metavar="ID")
-@options.fleet
+@options.looking
 @options.output
 def diff(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Print the change as a unified diff.
@@ -158,7 +174,7 @@ def diff(workflow: str, url: str, profile: str, settings: str | None, output: st
     Example:
       amelia workflows diff wf-3f2a | git apply
     """
-    plane = options.reach(url, profile, settings)
+    plane = options.look(url, profile, settings)
     workflow_id = plane.resolve(workflow)
     change = plane.diff(workflow_id)
     if output == "json":
@@ -169,7 +185,7 @@ def diff(workflow: str, url: str, profile: str, settings: str | None, output: st
 
 @click.command()
 @click.argument("workflow", metavar="ID")
-@options.fleet
+@options.looking
 @options.output
 def usage(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """Show tokens and cost, altogether and for each attempt.
@@ -178,7 +194,7 @@ def usage(workflow: str, url: str, profile: str, settings: str | None, output: s
     Example:
       amelia workflows usage wf-3f2a
     """
-    plane = options.reach(url, profile, settings)
+    plane = options.look(url, profile, settings)
     view = plane.usage(plane.resolve(workflow))
     if output == "json":
         document(view)

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from amelia.contract import events as e
 from amelia.contract.plan import Task
-from amelia.contract.workflow import Profile
 from amelia.drivers.base import Request
 from amelia.errors import Unavailable
 from amelia.orchestrator.account import Account
@@ -67,21 +66,6 @@ async def test_an_attempt_of_the_same_retry_does_not_go_on_again(world: "World",
     world.develops("bad", "bad.py", "bad = 1\n", round=3)
     world.reviews(approved=True)
     assert (await retried(world, epoch=5, retries=2)).result == "success"
-
-
-async def test_reviews_get_a_new_allowance(world: "World", make_task: MakeTask) -> None:
-    world.profile = Profile(max_iterations=2)
-    world.plans(make_task("fix"))
-    world.develops("fix", "calc.py", "a = 1\n")
-    for number in (2, 3, 4):
-        world.develops("review", "calc.py", f"a = {number}\n", round=number)
-    for number in (1, 2, 3, 4):
-        world.reviews(approved=number == 4, round=number)
-    assert (await failed(world)).cause == "review not satisfied after 2 rounds: say more"
-    assert world.heard.of(e.WorkflowCompleted)[0].unresolved == ("major: say more",)
-    assert (await retried(world)).result == "success"
-    assert [fact.round for fact in world.heard.of(e.ReviewCompleted)] == [1, 2, 3, 4]
-    assert (await world.handed_in())["calc.py"] == "a = 4"
 
 
 async def test_a_clone_that_failed_is_the_repositorys_fault_and_is_tried_again(

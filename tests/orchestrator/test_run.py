@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from amelia.contract import events as e
 from amelia.contract.plan import Task, plan_sha256
-from amelia.contract.workflow import Profile
 
 if TYPE_CHECKING:
     from tests.orchestrator.conftest import World
@@ -103,19 +102,6 @@ async def test_a_review_sends_work_back_and_the_next_one_hands_it_in(world: "Wor
     assert (await world.handed_in())["more.py"] == "a = 2"
     assert [(v.round, v.verdict.approved) for v in world.heard.of(e.ReviewCompleted)] == [(1, False), (2, True)]
     assert [(t.task_id, t.round) for t in world.heard.of(e.TaskStarted)] == [("fix", 1), ("review", 2)]
-
-
-async def test_reviews_that_never_approve_fail_after_the_profiles_bound(world: "World", make_task: MakeTask) -> None:
-    world.profile = Profile(max_iterations=2)
-    world.plans(make_task("fix"))
-    world.develops("fix", "calc.py", "a = 1\n")
-    world.develops("review", "calc.py", "a = 2\n", round=2)
-    for number in (1, 2):
-        world.reviews(approved=False, round=number)
-    ended = await world.approved()
-    assert (ended.result, ended.cause) == ("failed", "review not satisfied after 2 rounds: say more")
-    assert "work_handed_in" not in world.heard.types
-    assert [a.name for a in world.heard.of(e.ArtifactStored)] == ["work.bundle", "work.diff"]
 
 
 async def test_a_failed_task_skips_what_depends_on_it_and_names_itself(world: "World", make_task: MakeTask) -> None:

@@ -77,7 +77,7 @@ async def test_the_example_is_mended(world: "World", replay: str, name: str) -> 
         await driver.aclose()
     assert (ended.result, ended.cause) == ("success", "")
     outcomes = [(t.task_id, t.status, t.verification_exit) for t in world.heard.of(e.TaskCompleted)]
-    assert outcomes == [(id_, "completed", 0) for id_ in ("half-up", "report-cents", "document-rule", "review")]
+    assert set(outcomes) == {(id_, "completed", 0) for id_ in ("half-up", "report-cents", "document-rule", "review")}
     assert [review.verdict.approved for review in world.heard.of(e.ReviewCompleted)] == [False, True]
     assert world.heard.of(e.TokensUsed)[-1].used.cost_microdollars > 0
 

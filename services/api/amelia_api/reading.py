@@ -46,6 +46,8 @@ class Reading(Controller):
             plan=plan,
             plan_sha256=block.plan_sha256,
             block_id=block.event_id,
+            requires=block.requires,
+            unresolved=block.unresolved,
             decision=w.decision,
             deadline=block.deadline if w.status == "blocked" else "",
             estimated_microdollars=block.estimated_microdollars,

@@ -135,12 +135,15 @@ class WorkflowPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):
-    """``changes`` is a unified diff from the plan before the last revision to this one, empty when there was none."""
+    """``changes`` is a unified diff from the plan before the last revision to this one, empty when there was none.
+    Where a block ``requires`` "review" it is the work on the plan that waits, for what is ``unresolved``."""
 
     workflow_id: str
     plan: Plan
     plan_sha256: str
     block_id: str
+    requires: Literal["approval", "review"] = "approval"
+    unresolved: tuple[str, ...] = ()
     decision: Decision | None = None
     deadline: str = ""
     estimated_microdollars: int = 0
