@@ -11,7 +11,7 @@ from .printing import ago, cells, clean, document
 @click.command()
 @click.argument("workflow", metavar="ID")
 @click.argument("name", default="")
-@options.fleet
+@options.looking
 @options.output
 def artifacts(workflow: str, name: str, url: str, profile: str, settings: str | None, output: str) -> None:
     """List what the runs of a workflow kept; with NAME, write that one to standard output.
@@ -23,7 +23,7 @@ def artifacts(workflow: str, name: str, url: str, profile: str, settings: str | 
       amelia workflows artifacts wf-3f2a
       amelia workflows artifacts wf-3f2a work.bundle > work.bundle
     """
-    plane = options.reach(url, profile, settings)
+    plane = options.look(url, profile, settings)
     workflow_id = plane.resolve(workflow)
     if name and output == "text":
         sys.stdout.buffer.write(plane.artifact(workflow_id, name))

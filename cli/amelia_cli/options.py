@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from amelia.client.http import ControlPlane
     from amelia.profiles import Chosen
 
+    from .local_plane import LocalPlane
+
 URL_HELP = "The fleet's address.  [default: $AMELIA_URL, the profile's, this machine's]"
 _LONGEST = 20_000
+_LOCAL = "amelia.local"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -37,6 +40,18 @@ def fleet(command: _F) -> _F:
     ):
         command = option(command)
     return command
+
+
+def looking(command: _F) -> _F:
+    """As ``fleet``; and ``--local``, which ``look`` finds by itself."""
+    local = click.option(
+        "--local",
+        is_flag=True,
+        expose_value=False,
+        callback=lambda context, _, given: context.meta.update({_LOCAL: given}),
+        help="Not of a fleet: of what amelia start has worked here.",
+    )
+    return local(fleet(command))
 
 
 def order(command: _F) -> _F:
@@ -119,3 +134,21 @@ def reach(url: str, profile: str = "", settings: str | None = None) -> "ControlP
         profile_url = chosen_profile(profile, settings).settings.cloud.control_plane_url
     found = discover(url=url, profile_url=profile_url)
     return ControlPlane(found.url, found.token)
+
+
+def is_local() -> bool:
+    """Whether the command was given ``--local``."""
+    return bool(click.get_current_context().meta.get(_LOCAL))
+
+
+def look(url: str, profile: str = "", settings: str | None = None) -> "ControlPlane | LocalPlane":
+    """As ``reach``, for a command that has ``looking`` and only looks."""
+    if not is_local():
+        return reach(url, profile, settings)
+    from amelia.client.discover import state_directory
+
+    from .local_plane import LocalPlane
+
+    if url:
+        raise click.UsageError("--local and --url are two places; give one of them", click.get_current_context())
+    return LocalPlane(state_directory() / "local")
