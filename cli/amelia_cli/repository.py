@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from amelia.errors import Refused
-from amelia.workspace.address import resolve
+from amelia.workspace.address import resolve, without_secrets
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -15,9 +15,9 @@ def here(given: str, base: str) -> str:
 
     Raises ``Refused`` when there is none, it has no commit, or no branch ``base``.
     """
-    url = resolve(given or ".")
-    if urlsplit(url).password:
+    if urlsplit(given).password:
         raise Refused("--repo holds a password; leave it out, git takes it from its credential helper")
+    url = resolve(given or ".")
     if url.startswith("file://"):
         _check(url.removeprefix("file://"), base)
     return url
@@ -29,10 +29,15 @@ def reachable(given: str, base: str, fleet_url: str) -> str:
     if not url.startswith("file://") or urlsplit(fleet_url).hostname in _LOOPBACK:
         return url
     folder = url.removeprefix("file://")
-    origin = "" if given else _git(folder, "remote", "get-url", "origin").stdout.strip()
+    origin = "" if given else _plain(_git(folder, "remote", "get-url", "origin").stdout.strip())
     if not origin or resolve(origin).startswith("file://"):
         raise Refused(f"the fleet at {fleet_url} cannot see {folder}; give --repo a URL that it can clone")
     return origin
+
+
+def _plain(origin: str) -> str:
+    """Without the credential that a checkout's ``origin`` may hold: the fleet has its own."""
+    return without_secrets(origin) if origin.startswith("https://") else origin
 
 
 def uncommitted(url: str) -> bool:

@@ -94,6 +94,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_file_repositories: bool = True
     log_level: str = "INFO"
 
+    @property
+    def takes_local_repositories(self) -> bool:
+        """``file://`` addresses: not where the services speak to AWS itself, whatever is set."""
+        return self.allow_file_repositories and bool(self.aws_endpoint_url)
+
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Raises ``Refused`` naming the variable whose value does not fit."""

@@ -34,7 +34,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             S3Objects(s3, settings.bucket),
             token=token,
             caller=Caller(name=getpass.getuser(), team="local"),
-            allow_file=settings.allow_file_repositories,
+            allow_file=settings.takes_local_repositories,
             max_body_bytes=settings.max_body_bytes,
             limits=limits_of(settings),
         )

@@ -11,7 +11,6 @@ from amelia.contract import commands as c
 from amelia.contract.ids import derived_workflow_id
 from amelia.contract.views import StartRequest, WorkflowPage, WorkflowView
 from amelia.contract.workflow import Status
-from amelia.errors import Refused
 from amelia.workspace.address import check_branch, check_url
 
 from .depends import AllowFile, Journal, QueueLimits, TheCaller
@@ -37,9 +36,7 @@ class Workflows(Controller):
         idempotency_key: IdempotencyKey = "",
     ) -> Response[WorkflowView]:
         """Accepted means recorded: it is never lost. The same ``Idempotency-Key`` starts one workflow, not two."""
-        check_url(data.repository)
-        if data.repository.startswith("file:") and not allow_file:
-            raise Refused("this fleet works on remote repositories only; name an https:// or ssh:// URL")
+        check_url(data.repository, local=allow_file)
         if data.base:
             check_branch(data.base)
         id_ = command_id(caller, "start", idempotency_key)

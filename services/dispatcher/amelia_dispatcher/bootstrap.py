@@ -53,7 +53,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         events_again = SqsQueue(sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=seconds)
         teams = teams_of(settings.ci_teams)
         intake = Intake(
-            journal, teams, allow_file=settings.allow_file_repositories, judges=bool(settings.approval_policy_file)
+            journal, teams, allow_file=settings.takes_local_repositories, judges=bool(settings.approval_policy_file)
         )
         access = Access(
             token=read_secret(settings.github_token_file),

@@ -77,9 +77,7 @@ class Intake:
             raise Refused("the command has no id; give each run of a job one of its own, the same when it is repeated")
         if len(asked.repository) > _MOST_CHARACTERS:
             raise Refused(f"the repository's address has more than {_MOST_CHARACTERS} characters; use a shorter one")
-        check_url(asked.repository)
-        if asked.repository.startswith("file:") and not self._allow_file:
-            raise Refused("this fleet works on remote repositories only; name an https:// or ssh:// URL")
+        check_url(asked.repository, local=self._allow_file)
         if asked.base:
             check_branch(asked.base)
         return self._ours(asked, team)

@@ -27,7 +27,10 @@ async def open_parts() -> AsyncIterator[Parts]:
         events = await stack.enter_async_context(open_client("events", settings))
         s3 = await stack.enter_async_context(open_client("s3", settings))
         workshop = Workshop(
-            objects=S3Objects(s3, settings.bucket), memory=AgentCoreMemory(settings), environ=dict(os.environ)
+            objects=S3Objects(s3, settings.bucket),
+            memory=AgentCoreMemory(settings),
+            environ=dict(os.environ),
+            local=settings.takes_local_repositories,
         )
         yield Parts(
             bus=EventBus(events, bus=settings.event_bus, source=settings.event_source),

@@ -19,6 +19,7 @@ from amelia.orchestrator.job import Ended, Job, Limits
 from amelia.orchestrator.live import Live
 from amelia.orchestrator.run import run
 from amelia.ports.agents import Announcer, ObjectStore
+from amelia.workspace.address import check_url
 
 from .choosing import choose
 
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 
 class Workshop:
     """``pauses``: seconds before a run that something was away for is tried again; after the last it is given up.
-    ``chooses``: who answers the agents of a profile, given ``environ``."""
+    ``chooses``: who answers the agents of a profile, given ``environ``. ``local``: whether repositories of this machine
+    are worked on."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Workshop:
         pauses: Sequence[float] = (2, 10, 30),
         chooses: Choose = choose,
         limits: Limits | None = None,
+        local: bool = True,
     ) -> None:
         self._objects = objects
         self._memory = memory
@@ -47,11 +50,13 @@ class Workshop:
         self._pauses = pauses
         self._chooses = chooses
         self._limits = limits or Limits()
+        self._local = local
 
     async def carry(self, asked: Invocation, announcer: Announcer, live: Live) -> Ended:
         """Raises ``Unavailable`` when not even the failure could be written to the memory."""
         job = job_of(asked)
         try:
+            check_url(asked.repository, local=self._local)
             async with self._cast(asked) as cast, _workdir(asked) as workdir:
                 return await self._patiently(job, cast, announcer, live, workdir)
         except Exception as error:

@@ -6,20 +6,30 @@ from pathlib import Path
 
 from ..errors import Refused
 from .spawn import Exit, spawn
+from .trusted import trusted_for, without_links
 
-PROTOCOLS = "https:ssh:file"
 _HARDENED = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "core.pager": "cat",
     "core.attributesFile": "/dev/null",
     "core.quotePath": "false",
+    "core.logAllRefUpdates": "false",
+    "core.alternateRefsCommand": "true",
     "commit.gpgSign": "false",
+    "push.gpgSign": "false",
+    "push.followTags": "false",
+    "log.showSignature": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
     "init.templateDir": "",
+    "clone.defaultRemoteName": "origin",
     "protocol.ext.allow": "never",
+    "safe.bareRepository": "explicit",
+    "diff.ignoreSubmodules": "dirty",
     "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    "push.recurseSubmodules": "no",
 }
 _FLAGS = tuple(part for name, value in _HARDENED.items() for part in ("-c", f"{name}={value}"))
 _IDENTITY = {
@@ -59,7 +69,10 @@ def environment(*, network: bool) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_ALLOW_PROTOCOL": PROTOCOLS,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "https:ssh:file" if network else "file",
         "GIT_OPTIONAL_LOCKS": "0",
         **_IDENTITY,
     }
@@ -70,7 +83,8 @@ def environment(*, network: bool) -> dict[str, str]:
 
 
 class Git:
-    """One repository. ``git_dir`` and ``work_tree`` are always named, never discovered; see also ``outside``."""
+    """One repository. ``git_dir`` and ``work_tree`` are always named, never discovered; see also ``outside``. What a
+    repository that agents work in has for its configuration is not read (see ``trusted``)."""
 
     def __init__(self, git_dir: Path, work_tree: Path | None = None) -> None:
         self.git_dir = git_dir
@@ -88,6 +102,9 @@ class Git:
         full = environment(network=network) | {"GIT_DIR": str(self.git_dir)} | dict(env or {})
         if self.work_tree is not None:
             full["GIT_WORK_TREE"] = str(self.work_tree)
+        if (trusted := trusted_for(self.git_dir)) is not None:
+            full["GIT_COMMON_DIR"] = str(trusted)
+            without_links(self.git_dir)
         cwd = self.work_tree or self.git_dir
         command = ["git", *_FLAGS, *arguments]
         return await spawn(command, cwd=cwd, env=full, timeout=timeout, stdin=stdin, tied=network)

@@ -30,7 +30,9 @@ class Remote:
     def __init__(self, repository: str, token: str = "") -> None:
         self.url = check_url(repository)
         self.name = without_secrets(repository)
-        self._env = credential(repository, token)
+        protocols = "file" if self.url.startswith("file:") else "https:ssh"
+        self._env = credential(repository, token) | {"GIT_ALLOW_PROTOCOL": protocols}
+        self._vouched = bool(token)
 
     def __repr__(self) -> str:
         return f"Remote({self.name!r})"
@@ -47,10 +49,11 @@ class Remote:
         """The commit the branch is at now, "" when there is none. Raises ``Refused`` or ``Unavailable``."""
         return (await self.heads(folder, f"refs/heads/{branch}")).get(branch, "")
 
-    async def fetch(self, git: Git, *refspecs: str, depth: int = 0) -> None:
+    async def fetch(self, git: Git, *refspecs: str, depth: int = 0, unshallow: bool = False) -> None:
         """Raises ``Refused`` or ``Unavailable``."""
-        options = [f"--depth={depth}"] if depth else []
-        arguments = ("fetch", "--quiet", "--no-tags", *options, "--", self.url, *refspecs)
+        options = ["--unshallow"] if unshallow else [f"--depth={depth}"] if depth else []
+        quietly = ("fetch", "--quiet", "--no-tags", "--no-auto-maintenance", "--no-recurse-submodules")
+        arguments = (*quietly, *options, "--", self.url, *refspecs)
         ended = await git.attempt(*arguments, network=True, timeout=1200, env=self._env)
         if ended.code:
             raise self.error(f"cannot fetch from {self.name}", ended)
@@ -72,7 +75,7 @@ class Remote:
     def reason(self, ended: Exit) -> str:
         if ended.timed_out:
             return "git took too long"
-        if self._env and _MOVED.search(ended.errors.decode(errors="replace")):
+        if self._vouched and _MOVED.search(ended.errors.decode(errors="replace")):
             return "it answers with a redirect, which a credential does not follow; name the repository's new address"
         return without_secrets(ended.last_line)
 

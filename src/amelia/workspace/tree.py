@@ -14,6 +14,7 @@ from .address import check_branch
 from .clone import clone
 from .git import Git
 from .spawn import Exit, spawn
+from .staging import stage
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +28,7 @@ class Tree:
     """``root`` is the worktree on ``branch``, ``home`` a home directory for what runs in it. ``name`` keeps its refs
     apart from those of other worktrees of the repository."""
 
-    def __init__(
-        self, git: Git, root: Path, home: Path, branch: str, base_commit: str, *, name: str = "main"
-    ) -> None:
+    def __init__(self, git: Git, root: Path, home: Path, branch: str, base_commit: str, *, name: str = "main") -> None:
         self.git = git
         self.root = root
         self.home = home
@@ -49,7 +48,7 @@ class Tree:
         """Everything since ``onto`` as one commit on the branch, whatever the agent did with git meanwhile; "" when
         nothing has changed. Runs no hook and signs nothing."""
         await self._back_on_branch(onto)
-        await self.git("add", "--all")
+        await stage(self.git)
         if (await self.git.attempt("diff", "--cached", "--quiet", "--no-ext-diff")).code == 0:
             return ""
         await self.git("commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-", stdin=message.encode())
@@ -69,7 +68,7 @@ class Tree:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy2(self.git.git_dir / "index", index["GIT_INDEX_FILE"])
-            await self.git("add", "--all", env=index)
+            await stage(self.git, index)
             tree = (await self.git("write-tree", env=index)).decode().strip()
         if tree == known:
             return None
@@ -123,7 +122,16 @@ class Tree:
         with tempfile.NamedTemporaryFile(dir=self.home.parent, suffix=".bundle") as file:
             await asyncio.to_thread(_write, Path(file.name), bundle)
             fetched = await self.git.attempt(
-                *("fetch", "--quiet", "--no-tags", "--update-head-ok", "--no-write-fetch-head", "--", file.name),
+                *(
+                    "fetch",
+                    "--quiet",
+                    "--no-tags",
+                    "--no-recurse-submodules",
+                    "--update-head-ok",
+                    "--no-write-fetch-head",
+                    "--",
+                    file.name,
+                ),
                 f"+refs/*:{self._incoming}/*",
             )
         if fetched.code:
@@ -142,7 +150,7 @@ async def open_tree(
     store, root, home = folder / "repository.git", folder / "tree", folder / "home"
     for old in (root, home):
         await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
-    bare = await clone(repository, base, store, token=token)
+    bare = await clone(repository, base, store, token=token, holding=base_commit)
     home.mkdir(parents=True)
     start = base_commit or await bare.line("rev-parse", "HEAD")
     if (await bare.attempt("cat-file", "-e", f"{start}^{{commit}}")).code:
