@@ -17,7 +17,7 @@ from ..ports.agents import Announcer, ObjectStore
 from ..workspace.tree import Tree, open_tree
 from .agents.record import Shelf
 from .agents.voice import Voice
-from .artifacts import Artifacts
+from .artifacts import Artifacts, Basket
 from .crew import Crew
 from .facts import record
 from .job import Job, Limits
@@ -96,6 +96,9 @@ class Site:
     def shelf(self, begun: int, label: Label) -> Shelf:
         """``begun`` is the first attempt that may have written there."""
         return Shelf(self.objects, self.job.folder, label, begun, self.epoch)
+
+    def basket(self, label: Label) -> Basket:
+        return Basket(self.artifacts, label)
 
     def check_time(self) -> None:
         """Before anything that may take long. Raises ``Stopped`` when the session's end is too near to begin it, or an
