@@ -120,7 +120,7 @@ def control(w: Workflow, event: Control) -> Workflow:
         case e.WorkflowRetried() if w.done:
             reason = f"to be delivered again, says {event.retried_by}; waits for its turn"
             return replace(w, status="pending", reason=reason)
-        case e.WorkflowRetried() if w.block is not None and (w.decision is None or w.decision.kind != "approved"):
+        case e.WorkflowRetried() if _undecided(w):
             return _waiting(replace(w, block=replace(w.block, deadline="", reminder="")))
         case e.WorkflowRetried():
             reason = f"tried again by {event.retried_by}; waits for its turn"
@@ -177,6 +177,14 @@ def _waiting(w: Workflow) -> Workflow:
     if w.block is not None and w.block.requires == "review":
         reason = "the work waits for a person, who accepts it as it is or sends it back"
     return replace(closed(w), status="blocked", admitted=False, decision=None, reason=reason)
+
+
+def _undecided(w: Workflow) -> bool:
+    """Whether it ended at a block, and waits there again when it is taken up."""
+    if w.block is None:
+        return False
+    goes_on = ("approved", "revised") if w.block.requires == "review" else ("approved",)
+    return w.decision is None or w.decision.kind not in goes_on
 
 
 def _paused(w: Workflow, reason: str) -> Workflow:
