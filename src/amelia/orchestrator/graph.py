@@ -31,7 +31,7 @@ class Node(Protocol):
 STEPS: dict[Step, tuple[Action, tuple[Step, ...]]] = {
     "open": (open_repository, ("plan", "finish")),
     "plan": (plan, ("gate", "finish")),
-    "gate": (gate, ("plan", "develop", "finish")),
+    "gate": (gate, ("gate", "plan", "develop", "finish")),
     "develop": (develop, ("develop", "review", "finish")),
     "review": (review_work, ("develop", "appeal", "finish")),
     "appeal": (appeal, ("develop", "finish")),

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from ..contract.plan import Plan
 from ..contract.workflow import Decision, Issue, Profile
 
 
@@ -12,6 +13,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     ``generation`` counts the times the workflow was begun anew: each has checkpoints and objects of its own.
     ``retries`` counts the times an ended one was to go on. ``clone_token`` is for the clone alone.
+    ``edited`` is what a person wrote in the place of the plan that ``decision`` sends back.
     """
 
     workflow_id: str
@@ -25,6 +27,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
     retries: int = 0
     clone_token: str = ""
+    edited: Plan | None = None
 
     def __repr__(self) -> str:
         return f"Job(workflow_id={self.workflow_id!r}, generation={self.generation})"
@@ -42,10 +45,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """In seconds. A model that says nothing for ``silence`` is taken to be away; a tool that is at work says so every
-    ``still``."""
+    ``still``. ``context_tokens`` is how much the models can read, 0 when it is known by their names."""
 
     silence: float = 600
     still: float = 60
+    context_tokens: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

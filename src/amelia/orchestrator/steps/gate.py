@@ -6,13 +6,16 @@ import msgspec
 from langgraph.types import interrupt
 from msgspec.structs import replace
 
-from ...contract.plan import plan_sha256
+from ...contract.events import WorkflowBlocked
+from ...contract.plan import Plan, plan_sha256
 from ...contract.workflow import Decision
 from ...domain.plan import part_of
 from ...errors import Conflict, Refused
+from ..facts import fact_id, next_number
 from ..site import Site
 from ..state import State, Work, work_of
 from .ending import failing
+from .planning import shown
 from .routing import onwards, plans
 
 
@@ -31,6 +34,8 @@ async def gate(site: Site, state: State) -> State:
     match decision.kind:
         case "approved":
             return onwards(site, state, _agreed(work, decision), ())
+        case "revised" if site.job.edited is not None:
+            return await _in_its_place(site, state, work, site.job.edited)
         case "revised":
             feedback = (*work.feedback, decision.feedback)
             return plans(site, state, replace(work, feedback=feedback, round=work.round + 1))
@@ -39,6 +44,15 @@ async def gate(site: Site, state: State) -> State:
             return failing(site, state, work, f"the plan was rejected by {decision.by}{said}", again="gate")
         case _:
             assert_never(decision.kind)
+
+
+async def _in_its_place(site: Site, state: State, work: Work, edited: Plan) -> State:
+    """A plan that a person wrote waits like the Architect's: for a decision about itself."""
+    wf, sha256 = site.job.workflow_id, plan_sha256(edited)
+    block_id = fact_id(wf, next_number(state, site.job.highest_fact), "workflow_blocked")
+    work = replace(work, plan=edited, plan_sha256=sha256, block_id=block_id)
+    blocked = WorkflowBlocked(id="", workflow_id=wf, plan_sha256=sha256)
+    return site.onward(state, work, "gate", (await shown(site, edited, blocked),))
 
 
 def decides(decision: Decision, work: Work) -> bool:
