@@ -10,6 +10,7 @@ from ..contract.codec import decode_event, encode, type_of
 from ..contract.envelope import Event
 from ..contract.events import BudgetReached, WorkflowCompleted, WorkflowTimeout
 from ..contract.ids import derive_id
+from ..redaction import ours
 from .state import State, Work, encoded
 
 E = TypeVar("E", bound=Event)
@@ -35,13 +36,15 @@ def stamped(event: E, number: int) -> E:
 
 def record(state: State, work: Work, said: Sequence[Event], held: int) -> State:
     """The next state: ``said`` becomes the next facts; those up to ``held``, which the journal has, are dropped.
+    What is kept here is kept long, so it has no secret in it.
 
     A memory that has fallen behind the journal is numbered on from the journal: else nobody would hear the rest.
     """
     first = next_number(state, held)
-    fresh = [encode(stamped(event, number)).decode() for number, event in enumerate(said, first)]
+    secrets = ours()
+    fresh = [encode(stamped(secrets.value(event), number)).decode() for number, event in enumerate(said, first)]
     kept = [text for text in state["facts"] if decode_event(text).fact > held]
-    return State(work=encoded(work), facts=kept + fresh, last_fact=first - 1 + len(fresh))
+    return State(work=encoded(secrets.value(work)), facts=kept + fresh, last_fact=first - 1 + len(fresh))
 
 
 def above(state: State, held: int) -> list[Event]:

@@ -11,7 +11,9 @@ from ..drivers.cast import Cast
 from ..drivers.prices import PriceList, price_list
 from ..memory.base import Memory
 from ..ports.agents import Announcer, ObjectStore
+from ..redaction import ours
 from .account import Account
+from .discreet import DiscreetAnnouncer, DiscreetCast, DiscreetObjects
 from .facts import record, unheard_pause
 from .job import Ended, Job, Limits
 from .live import Live, Stopped
@@ -55,12 +57,14 @@ async def run(
     from .announcing import AnnouncingSaver
     from .graph import compile_graph
 
+    secrets = ours()
+    secrets.learn("clone-token", job.clone_token)
     site = Site(
         job,
-        cast=cast,
+        cast=DiscreetCast(cast, secrets),
         prices=prices or price_list(),
-        announcer=announcer,
-        objects=objects,
+        announcer=DiscreetAnnouncer(announcer, secrets),
+        objects=DiscreetObjects(objects, secrets),
         workdir=workdir,
         live=live or Live(Account(epoch)),
         limits=limits or Limits(),

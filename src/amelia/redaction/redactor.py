@@ -1,0 +1,159 @@
+"""Replaces secrets in texts, in bytes and in whatever is made of them."""
+
+import binascii
+import os
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from .known import SHORTEST, forms, in_environment
+from .shapes import looks_secret, names_secret, without_shapes
+
+T = TypeVar("T")
+
+MARK = re.compile(r"\[redacted:[A-Za-z0-9_.-]+\]")
+"""What stands for a secret."""
+_BUNDLES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
+_REMEMBERED = 4_000_000
+"""Characters of texts that were looked at before, and are asked about again at every turn of an agent."""
+_LONG = 200
+_MOST_KNOWN = 4_000
+_ENCODED = re.compile(
+    r"(?<![A-Za-z0-9+/_-])"
+    r"(?:[A-Za-z0-9+/_-]{60,}(?:\r?\n[A-Za-z0-9+/_-]{60,})*(?:\r?\n[A-Za-z0-9+/_-]+={0,2}(?=\s|$))?|[A-Za-z0-9+/_-]{16,})={0,2}"
+)
+"""What may be base64, also in lines as programs wrap it."""
+
+
+class Redactor:
+    """Knows secrets by value, and others by their shape. To clean what is clean changes nothing, and what is unchanged
+    is given back as the same object."""
+
+    def __init__(self, known: Iterable[tuple[str, str]] = ()) -> None:
+        self._forms: dict[str, str] = {}
+        self._remembered: dict[str, str] = {}
+        self._size = 0
+        for kind, value in known:
+            self.learn(kind, value)
+
+    def learn(self, kind: str, value: str) -> None:
+        """From now on the value is a secret, in its usual encodings too. One of less than eight characters is not."""
+        value = value.strip()
+        if len(value) < SHORTEST or value in self._forms:
+            return
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", kind) or "secret"
+        fresh = {form: name for form in forms(value) if len(form) >= SHORTEST}
+        kept = self._forms if len(self._forms) < _MOST_KNOWN else {}
+        self._forms = dict(sorted({**kept, **fresh}.items(), key=lambda item: -len(item[0])))
+        self._remembered, self._size = {}, 0
+
+    def text(self, text: str) -> str:
+        if len(text) < SHORTEST:
+            return text
+        if len(text) < _LONG:
+            return self._clean(text)
+        found = self._remembered.get(text)
+        if found is None:
+            found = self._clean(text)
+            if self._size > _REMEMBERED:
+                self._remembered, self._size = {}, 0
+            self._remembered[text] = found
+            self._size += len(text)
+        return found
+
+    def data(self, data: bytes) -> bytes:
+        """Text in any encoding that ASCII is part of; JSON, also in lines, by its strings. A git bundle is left alone:
+        what it holds is compressed, and the repository's own."""
+        if data.startswith(_BUNDLES):
+            return data
+        if data[:1] in (b"{", b"["):
+            cleaned = self._json(data)
+            if cleaned is not None:
+                return cleaned
+        text = data.decode("utf-8", "surrogateescape")
+        return data if (clean := self.text(text)) == text else clean.encode("utf-8", "surrogateescape")
+
+    def value(self, value: T) -> T:
+        """Of structs, mappings and sequences every text in them."""
+        found: Any = self._value(value)
+        return found  # type: ignore[no-any-return]
+
+    def error(self, error: Exception) -> None:
+        """Cleans what the error says."""
+        error.args = self._value(error.args)
+
+    def _json(self, data: bytes) -> bytes | None:
+        """None when it is none."""
+        lines = data.split(b"\n")
+        try:
+            values = [msgspec.json.decode(line) if line.strip() else None for line in lines]
+        except (msgspec.DecodeError, RecursionError):
+            try:
+                lines, values = [data], [msgspec.json.decode(data)]
+            except (msgspec.DecodeError, RecursionError):
+                return None
+        pairs = zip(lines, values, map(self._value, values), strict=True)
+        return b"\n".join(line if now is was else msgspec.json.encode(now) for line, was, now in pairs)
+
+    def _value(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.text(value)
+            case bytes():
+                return self.data(value)
+            case dict():
+                fresh = {self._value(key): self._field(key, item) for key, item in value.items()}
+                same = all(a is b and value[a] is fresh[b] for a, b in zip(value, fresh, strict=False))
+                return value if same and len(fresh) == len(value) else fresh
+            case list() | tuple():
+                items = [self._value(item) for item in value]
+                same = all(a is b for a, b in zip(items, value, strict=True))
+                return value if same else type(value)(items)
+            case msgspec.Struct():
+                named = {name: getattr(value, name) for name in value.__struct_fields__}
+                changed = {name: now for name, was in named.items() if (now := self._value(was)) is not was}
+                return msgspec.structs.replace(value, **changed) if changed else value
+            case _:
+                return value
+
+    def _field(self, key: object, item: Any) -> Any:
+        if isinstance(key, str) and isinstance(item, str) and names_secret(key) and looks_secret(item):
+            return item if MARK.fullmatch(item) else f"[redacted:{_kind(key)}]"
+        return self._value(item)
+
+    def _clean(self, text: str) -> str:
+        clean = self._without_encoded(self._plain(text))
+        return text if clean == text else clean
+
+    def _plain(self, text: str) -> str:
+        for form, kind in self._forms.items():
+            if form in text:
+                text = text.replace(form, f"[redacted:{kind}]")
+        return without_shapes(text, lambda kind: f"[redacted:{kind}]")
+
+    def _without_encoded(self, text: str) -> str:
+        return _ENCODED.sub(self._decoded, text)
+
+    def _decoded(self, found: re.Match[str]) -> str:
+        run = found[0]
+        data = "".join(run.split()).rstrip("=").replace("-", "+").replace("_", "/")
+        data = data[: len(data) - (len(data) % 4 == 1)]
+        try:
+            inside = binascii.a2b_base64(data + "=" * (-len(data) % 4)).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return run
+        return run if self._plain(inside) == inside else "[redacted:base64]"
+
+
+def _kind(key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", key)[:60] or "secret"
+
+
+@cache
+def ours() -> Redactor:
+    """This program's: it knows what its environment holds, and learns what it is given later. The one thing of its
+    kind, as the program's log is."""
+    return Redactor(in_environment(os.environ))
