@@ -16,15 +16,19 @@ from .tether import PROGRAM
 
 DRAIN_SECONDS = 2
 """How long output is waited for from a grandchild that left the session and outlives it."""
+MOST_KEPT = 64 * 1024 * 1024
+"""Bytes of a whole output."""
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """``code`` is negative for a signal, as in ``subprocess``. ``output`` may have lost its middle, ``errors`` not."""
+    """``code`` is negative for a signal, as in ``subprocess``. ``output``, of ``size`` bytes, may have lost its middle;
+    ``errors`` have not."""
 
     code: int
     output: bytes
     errors: bytes = b""
     timed_out: bool = False
+    size: int = 0
 
     @property
     def last_line(self) -> str:
@@ -42,13 +46,15 @@ async def spawn(
     merge: bool = False,
     limit: int = 0,
     tied: bool = False,
+    whole: Path | None = None,
 ) -> Exit:
-    """``merge`` sends errors where the output goes; ``limit`` (bytes) elides the middle of what is longer.
+    """``merge`` sends errors where the output goes; ``limit`` (bytes) elides the middle of what is longer; all of it is
+    written to the file ``whole``, up to ``MOST_KEPT``.
 
     The whole session is killed when the child ends, when ``timeout`` (seconds) passes and when the caller is cancelled;
     when ``tied``, also when the calling process is killed.
     """
-    outlets = [Outlet(limit)] if merge else [Outlet(limit), Outlet(0)]
+    outlets = [Outlet(limit, whole)] if merge else [Outlet(limit, whole), Outlet(0)]
     tether = os.pipe() if tied else None
     try:
         child = await _whole(_start(argv, cwd, env, stdin, outlets, tether))
@@ -85,17 +91,18 @@ class Outlet:
     """A pipe of our own. asyncio's are part of its child, whose end is then only seen when every grandchild that
     inherited them has ended too."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, whole: Path | None = None) -> None:
         reading, self.writing = os.pipe()
+        self._whole = whole.open("wb", buffering=0) if whole else None
         self._file = os.fdopen(reading, "rb", buffering=0)
         self._transport: asyncio.ReadTransport | None = None
         self._limit = limit
-        self._head, self._tail, self._size = bytearray(), bytearray(), 0
+        self._head, self._tail, self.size = bytearray(), bytearray(), 0
 
     @property
     def text(self) -> bytes:
         """What was read so far: all of it, or the first and the last half of ``limit`` with a note between them."""
-        elided = self._size - len(self._head) - len(self._tail)
+        elided = self.size - len(self._head) - len(self._tail)
         note = f"\n… {elided} bytes elided …\n".encode() if elided else b""
         return bytes(self._head + note + self._tail)
 
@@ -108,6 +115,8 @@ class Outlet:
 
     def close(self) -> None:
         self._shut_writing()
+        if self._whole is not None:
+            self._whole.close()
         if self._transport is not None:
             self._transport.close()
         else:
@@ -116,7 +125,9 @@ class Outlet:
     async def _take(self, stream: asyncio.StreamReader) -> None:
         half = self._limit // 2
         while data := await stream.read(65_536):
-            self._size += len(data)
+            if self._whole is not None and self.size < MOST_KEPT:
+                self._whole.write(data[: MOST_KEPT - self.size])
+            self.size += len(data)
             room = max(0, half - len(self._head)) if half else len(data)
             self._head += data[:room]
             self._tail += data[room:]
@@ -170,7 +181,7 @@ async def _follow(child: Process, timeout: float, outlets: Sequence[Outlet]) -> 
         for reader in readers:
             reader.cancel()
     output, *errors = (outlet.text for outlet in outlets)
-    return Exit(code, output, b"".join(errors), timed_out)
+    return Exit(code, output, b"".join(errors), timed_out, outlets[0].size)
 
 
 def _kill_group(pid: int) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +12,9 @@ from ..errors import Malformed, Refused
 from .address import check_branch
 from .clone import clone
 from .git import Git
-from .spawn import Exit, spawn
+from .sandbox import sandbox
+from .sandbox_view import Place
+from .spawn import Exit
 from .staging import stage
 
 
@@ -97,16 +98,16 @@ class Tree:
         await self.git("read-tree", "--reset", "-u", f"{self._incoming}/{self._snapshot}")
         await self.git("read-tree", "--reset", head)
 
-    async def run(self, command: str, timeout: float, limit: int = 24_000) -> Exit:
-        """A shell command in the worktree: no input, no secrets in its environment, its children end with it."""
-        return await spawn(
-            ["/bin/sh", "-c", command],
-            cwd=self.root,
-            env=_shell_environment(self.home),
-            timeout=timeout,
-            merge=True,
-            limit=limit,
-        )
+    async def run(self, command: str, timeout: float, limit: int = 24_000, whole: Path | None = None) -> Exit:
+        """A shell command in the worktree, confined: no input, nothing of ours to see, its children end with it.
+        ``limit`` and ``whole`` as for ``spawn``."""
+        return await sandbox().run(command, self.place, timeout, limit=limit, whole=whole)
+
+    @property
+    def place(self) -> Place:
+        git_dir = self.git.git_dir
+        store = git_dir.parents[1] if git_dir.parent.name == "worktrees" else git_dir
+        return Place(root=self.root, git_dir=git_dir, store=store, home=self.home)
 
     async def _back_on_branch(self, commit: str) -> None:
         await self.git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
@@ -157,18 +158,6 @@ async def open_tree(
         raise Refused(f"the repository no longer holds the commit {start} this work began at; start it again")
     await bare("worktree", "add", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), start)
     return Tree(Git(store / "worktrees" / root.name, root), root, home, branch, start)
-
-
-def _shell_environment(home: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "CI": "true",
-    }
 
 
 def _write(path: Path, data: bytes) -> None:
