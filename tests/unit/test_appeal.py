@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from amelia.contract import commands as c
 from amelia.contract import events as e
+from amelia.contract.plan import plan_sha256
 from amelia.domain.decide import decide
 from amelia.domain.evolve import evolve
 from amelia.domain.place import paths
@@ -16,9 +17,8 @@ from ..samples import HASH, NOW, order, variants, workflow
 
 
 def approved() -> Workflow:
-    w = evolve(
-        workflow(status="in_progress", epoch=1, open=True, auto_approve=True), variants(e.WorkflowBlocked, "")[0]
-    )
+    w = workflow(status="in_progress", epoch=1, open=True, auto_approve=True)
+    w = evolve(w, variants(e.WorkflowBlocked, w.id)[0])
     return opened(after(w, order(c.ApproveWorkflow, w.id)))
 
 
@@ -84,5 +84,8 @@ def test_a_part_of_the_work_cannot_be_accepted() -> None:
 
 def test_another_plan_needs_another_approval() -> None:
     w = appealing(approved())
-    planned = replace(variants(e.WorkflowBlocked, w.id)[0], id="third", attempt=w.epoch + 1, plan_sha256="f" * 64)
+    first = variants(e.WorkflowBlocked, w.id)[0]
+    assert isinstance(first, e.WorkflowBlocked) and first.plan is not None
+    plan = replace(first.plan, summary="Something else.")
+    planned = replace(first, id="third", attempt=w.epoch + 1, plan=plan, plan_sha256=plan_sha256(plan))
     assert evolve(opened(w), planned).agreed == ""

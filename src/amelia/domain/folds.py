@@ -121,6 +121,7 @@ def control(w: Workflow, event: Control) -> Workflow:
             reason = f"to be delivered again, says {event.retried_by}; waits for its turn"
             return replace(w, status="pending", reason=reason)
         case e.WorkflowRetried() if _undecided(w):
+            assert w.block is not None, "what waits has a block"
             return _waiting(replace(w, block=replace(w.block, deadline="", reminder="")))
         case e.WorkflowRetried():
             reason = f"tried again by {event.retried_by}; waits for its turn"

@@ -2,6 +2,8 @@
 
 import re
 
+from ..redaction.shapes import without_shapes
+
 _BREAK = "\u200b"
 """A zero-width space: invisible, and no name, reference or tag goes over it."""
 
@@ -26,11 +28,15 @@ _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 
 def neutral(text: str, limit: int) -> str:
     """At most about ``limit`` characters, the middle elided; a block of code that is left open is closed."""
-    plain = _CONTROL.sub("", _SECRETS.sub("…", text.replace("\r\n", "\n"))).strip()
+    plain = _CONTROL.sub("", _without_secrets(text.replace("\r\n", "\n"))).strip()
     plain = elided(plain, limit)
     for effect in _EFFECTS:
         plain = effect.sub(lambda found: found[0] + _BREAK, plain)
     return plain + "\n```" if len(_FENCE.findall(plain)) % 2 else plain
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRETS.sub("…", without_shapes(text, lambda _: "…"))
 
 
 def line(text: str, limit: int) -> str:
