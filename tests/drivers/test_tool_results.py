@@ -18,7 +18,7 @@ def test_anthropic_gets_results_first_with_their_failure_and_a_cache_mark_on_the
 
 
 def test_bedrock_gets_results_first_with_their_status_and_never_a_blank_text() -> None:
-    (message,) = bedrock._messages((ANSWER,), caches=True)
+    (message,) = bedrock._messages((ANSWER,), cached=True)
     assert message["content"] == [
         {"toolResult": {"toolUseId": "c1", "content": [{"text": "gone"}], "status": "error"}},
         {"toolResult": {"toolUseId": "c2", "content": [{"text": "(no output)"}], "status": "success"}},
@@ -29,7 +29,7 @@ def test_bedrock_gets_results_first_with_their_status_and_never_a_blank_text() -
 
 def test_bedrock_gets_neighbours_of_one_role_as_one_message() -> None:
     messages = (Message("user", (Text("a"),)), Message("user", (Text("b"),)), Message("assistant", (Text("c"),)))
-    assert [message["role"] for message in bedrock._messages(messages, caches=False)] == ["user", "assistant"]
+    assert [message["role"] for message in bedrock._messages(messages, cached=False)] == ["user", "assistant"]
 
 
 def test_openai_gets_a_message_for_each_result_and_the_failure_in_words() -> None:
@@ -40,7 +40,7 @@ def test_openai_gets_a_message_for_each_result_and_the_failure_in_words() -> Non
         messages=(Message("assistant", calls), ANSWER),
         label=Label(workflow_id="w", issue="i", agent="a"),
     )
-    called, *answered = openai._messages(request)
+    called, *answered = openai._messages(request, None)
     assert [call["function"]["arguments"] for call in called["tool_calls"]] == ['{"path":"a"}', "{}"]
     assert answered == [
         {"role": "tool", "tool_call_id": "c1", "content": "Error: gone"},
@@ -49,10 +49,21 @@ def test_openai_gets_a_message_for_each_result_and_the_failure_in_words() -> Non
     ]
 
 
-@pytest.mark.parametrize("model", ["amazon.nova-pro-v1:0", "us.anthropic.claude-3-5-haiku-20241022-v1:0"])
-def test_bedrock_models_that_may_not_know_cache_points_get_none(model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "knows"),
+    [
+        ("amazon.nova-pro-v1:0", True),
+        ("us.anthropic.claude-3-5-haiku-20241022-v1:0", True),
+        ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", True),
+        ("global.anthropic.claude-sonnet-4-6", True),
+        ("anthropic.claude-3-sonnet-20240229-v1:0", False),
+        ("anthropic.claude-3-5-sonnet-20240620-v1:0", False),
+        ("meta.llama4-maverick-17b-instruct-v1:0", False),
+    ],
+)
+def test_bedrock_models_that_may_not_know_cache_points_get_none(model: str, knows: bool) -> None:
     driver = bedrock.BedrockDriver(region="us-east-1", credentials=bedrock.Credentials())
     label = Label(workflow_id="w", issue="i", agent="a")
     messages = (Message("user", (Text("hello"),)),)
     body = driver._body(Request(model=model, system="s", messages=messages, label=label))
-    assert "cachePoint" not in str(body)
+    assert ("cachePoint" in str(body)) == knows

@@ -7,9 +7,11 @@ from amelia.drivers.cast import Cast, cast_for
 
 BY_CREDENTIAL = (
     ("ANTHROPIC_API_KEY", "api:anthropic"),
+    ("ANTHROPIC_AUTH_TOKEN", "api:anthropic"),
     ("OPENAI_API_KEY", "api:openai"),
     ("AWS_ACCESS_KEY_ID", "api:bedrock"),
     ("AWS_PROFILE", "api:bedrock"),
+    ("AWS_BEARER_TOKEN_BEDROCK", "api:bedrock"),
     ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "api:bedrock"),
     ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "api:bedrock"),
 )

@@ -13,13 +13,15 @@ JsonObject = dict[str, Any]
 class Label(msgspec.Struct, frozen=True, kw_only=True):
     """Whose turn a request is. Sent to the service in the field it keeps for its caller's own reference
     (Anthropic ``metadata.user_id``, OpenAI's ``X-Client-Request-Id``, Bedrock ``requestMetadata``), so that bills and
-    logs can be read per agent and a replayed conversation can be found."""
+    logs can be read per agent and a replayed conversation can be found. ``turn`` says which answer is asked for, from
+    1, when the messages do not show it any more; else it is 0."""
 
     workflow_id: str
     issue: str
     agent: str
     task: str = ""
     round: int = 1
+    turn: int = 0
 
     def encode(self) -> str:
         """At most 256 characters, the tightest of the three services."""
@@ -28,6 +30,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
                 "workflow": self.workflow_id[:64],
                 "agent": self.agent[:16],
                 "round": self.round,
+                **({"turn": self.turn} if self.turn else {}),
                 "task": self.task[:48],
                 "issue": self.issue[:64],
             }
@@ -44,6 +47,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
                 agent=fields["agent"],
                 task=fields["task"],
                 round=int(fields["round"]),
+                turn=int(fields.get("turn", 0)),
             )
         except KeyError as missing:
             raise ValueError(f"{text!r} is not a label: it has no {missing}") from None

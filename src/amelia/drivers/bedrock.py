@@ -24,11 +24,13 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from amelia.drivers.assembly import Assembly
 from amelia.drivers.base import Label, Message, Part, Request, Text, TextDelta, ToolCall, ToolResult, Turn, Usage
 from amelia.drivers.connections import CONNECT_SECONDS, SILENCE_SECONDS, is_loopback
-from amelia.drivers.retries import Interrupted, Patience, retried, seconds
+from amelia.drivers.guesses import guessed, plain_id
+from amelia.drivers.retries import Interrupted, Patience, asked_pause, retried
 from amelia.errors import Refused
 
 _ALLOWED = str.maketrans("%&~", "$,@")
 _CACHE_POINT = {"cachePoint": {"type": "default"}}
+_CUT = ("max_tokens", "model_context_window_exceeded")
 _TRANSIENT = {
     "throttlingexception",
     "serviceunavailableexception",
@@ -68,43 +70,54 @@ class BedrockDriver:
         self._credentials = credentials
         self._base_url = base_url
         self._unforced: set[str] = set()
+        self._uncached: set[str] = set()
         self._opened = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None
 
     def stream(self, request: Request) -> AsyncIterator[TextDelta | Turn]:
-        return retried("Bedrock", lambda: self._attempt(request), self._patience)
+        return retried("Bedrock", lambda assembly: self._attempt(request, assembly), self._patience)
 
     async def aclose(self) -> None:
         self._client = None
         await self._opened.aclose()
 
-    async def _attempt(self, request: Request) -> AsyncGenerator[TextDelta | Turn, None]:
-        assembly = Assembly()
+    async def _attempt(self, request: Request, assembly: Assembly) -> AsyncGenerator[TextDelta, None]:
         try:
             events = (await self._open(request))["stream"]
             try:
                 async for event in events:
                     delta = _take(event, assembly)
-                    if delta:
+                    if delta is not None:
                         yield TextDelta(delta)
             finally:
                 events.close()
         except (ClientError, BotoCoreError, aiohttp.ClientError, TimeoutError, ParserError) as error:
             raise _meaning(error) from error
-        if assembly.stop is None:
-            raise Interrupted("the answer was cut off")
-        yield assembly.turn()
+        if assembly.stop and assembly.usage == Usage():
+            assembly.usage = guessed(request, assembly)
 
     async def _open(self, request: Request) -> Any:
         client = await self._connected()
-        try:
-            return await client.converse_stream(**self._body(request))
-        except ClientError as error:
-            if request.must_call is None or request.model in self._unforced or not _about_tool_choice(error):
-                raise
-            self._unforced.add(request.model)
-            return await client.converse_stream(**self._body(request))
+        while True:
+            try:
+                return await client.converse_stream(**self._body(request))
+            except ClientError as error:
+                if not self._learns(request, error):
+                    raise
+
+    def _learns(self, request: Request, error: ClientError) -> bool:
+        """Whether the model has refused something that there is another way for."""
+        said, model = str(error).lower().replace("_", "").replace(" ", ""), request.model
+        if "toolchoice" in said and request.must_call and model not in self._unforced:
+            self._unforced.add(model)
+        elif "cachepoint" in said or "promptcaching" in said:
+            if model in self._uncached or not caches(model):
+                return False
+            self._uncached.add(model)
+        else:
+            return False
+        return True
 
     async def _connected(self) -> Any:
         async with self._lock:
@@ -129,10 +142,10 @@ class BedrockDriver:
             return self._client
 
     def _body(self, request: Request) -> dict[str, Any]:
-        caches = "anthropic.claude" in request.model and "claude-3-" not in request.model
+        cached = caches(request.model) and request.model not in self._uncached
         body: dict[str, Any] = {
             "modelId": request.model,
-            "messages": _messages(request.messages, caches),
+            "messages": _messages(request.messages, cached),
             "inferenceConfig": {"maxTokens": request.max_tokens},
             "requestMetadata": {"amelia": metadata_value(request.label)},
         }
@@ -155,8 +168,16 @@ class BedrockDriver:
         elif request.must_call:
             body["toolConfig"]["toolChoice"] = {"tool": {"name": request.must_call}}
         if system.strip():
-            body["system"] = [{"text": system}, *([_CACHE_POINT] if caches else [])]
+            body["system"] = [{"text": system}, *([_CACHE_POINT] if cached else [])]
         return body
+
+
+def caches(model: str) -> bool:
+    """Whether a model takes cache points, by its name: Claude since 3.5 Haiku and 3.7 Sonnet, and Nova."""
+    if "amazon.nova" in model:
+        return True
+    old = "claude-3-" in model and not any(newer in model for newer in ("claude-3-7-", "claude-3-5-haiku"))
+    return "anthropic.claude-" in model and not old and "claude-v" not in model and "claude-instant" not in model
 
 
 def metadata_value(label: Label) -> str:
@@ -165,8 +186,9 @@ def metadata_value(label: Label) -> str:
     return label.encode().translate(_ALLOWED)
 
 
-def _messages(messages: tuple[Message, ...], caches: bool) -> list[dict[str, Any]]:
-    """Roles have to alternate, so neighbours of one role become one message."""
+def _messages(messages: tuple[Message, ...], cached: bool) -> list[dict[str, Any]]:
+    """Roles have to alternate, so neighbours of one role become one message. The two newest of the user have cache
+    points: the older one is where the last request's ended."""
     encoded: list[dict[str, Any]] = []
     for message in messages:
         results_first = sorted(message.parts, key=lambda part: not isinstance(part, ToolResult))
@@ -175,8 +197,8 @@ def _messages(messages: tuple[Message, ...], caches: bool) -> list[dict[str, Any
             encoded[-1]["content"].extend(blocks)
         else:
             encoded.append({"role": message.role, "content": blocks or [{"text": "(nothing)"}]})
-    if caches and encoded:
-        encoded[-1]["content"].append(_CACHE_POINT)
+    for asked in [each for each in encoded if each["role"] == "user"][-2:] if cached else ():
+        asked["content"].append(_CACHE_POINT)
     return encoded
 
 
@@ -185,19 +207,19 @@ def _block(part: Part) -> dict[str, Any]:
         case Text():
             return {"text": part.text}
         case ToolCall():
-            return {"toolUse": {"toolUseId": part.id, "name": part.name, "input": part.arguments}}
+            return {"toolUse": {"toolUseId": plain_id(part.id), "name": part.name, "input": part.arguments}}
         case ToolResult():
             return {
                 "toolResult": {
-                    "toolUseId": part.call_id,
+                    "toolUseId": plain_id(part.call_id),
                     "content": [{"text": part.content if part.content.strip() else "(no output)"}],
                     "status": "error" if part.is_error else "success",
                 }
             }
 
 
-def _take(event: dict[str, Any], assembly: Assembly) -> str:
-    """Reads one event of the stream; returns the text it brought."""
+def _take(event: dict[str, Any], assembly: Assembly) -> str | None:
+    """Reads one event of the stream; returns the text it brought, "" for what else shows that the model is at it."""
     if "contentBlockStart" in event:
         begun = event["contentBlockStart"]
         call = begun["start"].get("toolUse")
@@ -210,11 +232,12 @@ def _take(event: dict[str, Any], assembly: Assembly) -> str:
             return str(delta["text"])
         if "toolUse" in delta:
             assembly.arguments(index, delta["toolUse"]["input"])
+        return ""
     elif "messageStop" in event:
-        assembly.stop = "max_tokens" if event["messageStop"]["stopReason"] == "max_tokens" else "end"
+        assembly.stop = "max_tokens" if event["messageStop"]["stopReason"] in _CUT else "end"
     elif "metadata" in event:
         assembly.usage = _usage(event["metadata"]["usage"])
-    return ""
+    return None
 
 
 def _usage(told: dict[str, int]) -> Usage:
@@ -224,10 +247,6 @@ def _usage(told: dict[str, int]) -> Usage:
         cache_read_tokens=told.get("cacheReadInputTokens", 0),
         cache_write_tokens=told.get("cacheWriteInputTokens", 0),
     )
-
-
-def _about_tool_choice(error: ClientError) -> bool:
-    return "toolchoice" in str(error).lower().replace("_", "").replace(" ", "")
 
 
 def _meaning(error: Exception) -> Exception:
@@ -246,7 +265,7 @@ def _answered(error: ClientError) -> Exception:
     told = error.response.get("ResponseMetadata", {})
     status = told.get("HTTPStatusCode", 0)
     if code.lower() in _TRANSIENT or status in (408, 424, 429) or status >= 500:
-        return Interrupted(f"{code}: {text}", seconds(told.get("HTTPHeaders", {}).get("retry-after")))
+        return Interrupted(f"{code}: {text}", asked_pause(told.get("HTTPHeaders", {})))
     if status in (401, 403):
         return Refused(f"Bedrock refused the credentials ({code}: {text}); {_CREDENTIALS}, allowed to call the model")
     return Refused(f"Bedrock refused the request ({text}); change the model or the request")

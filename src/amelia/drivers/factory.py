@@ -19,7 +19,8 @@ refuse that) and call tools through Chat Completions (GPT-6.1 and 6.2 do so only
 def create(
     driver: str, *, base_url: str | None = None, environ: Mapping[str, str], patience: Patience | None = None
 ) -> Driver:
-    """``environ`` is where credentials and addresses are read: ``ANTHROPIC_API_KEY``, ``ANTHROPIC_BASE_URL``;
+    """``environ`` is where credentials and addresses are read: ``ANTHROPIC_API_KEY`` or
+    ``ANTHROPIC_AUTH_TOKEN``, ``ANTHROPIC_BASE_URL``;
     ``OPENAI_API_KEY``, ``OPENAI_BASE_URL``; ``AWS_*``, ``AWS_ENDPOINT_URL_BEDROCK_RUNTIME``. ``base_url`` wins over
     the address found there.
 
@@ -49,11 +50,12 @@ def _known(driver: str) -> None:
 
 
 def _anthropic(base_url: str | None, environ: Mapping[str, str], patience: Patience | None) -> Driver:
-    key = _needed("api:anthropic", "ANTHROPIC_API_KEY", environ)
+    token = "" if environ.get("ANTHROPIC_API_KEY") else environ.get("ANTHROPIC_AUTH_TOKEN", "").strip()
+    key = "" if token else _needed("api:anthropic", "ANTHROPIC_API_KEY", environ)
     from amelia.drivers.anthropic import AnthropicDriver
 
     address = base_url or environ.get("ANTHROPIC_BASE_URL") or None
-    return AnthropicDriver(api_key=key, base_url=address, patience=patience)
+    return AnthropicDriver(api_key=key, auth_token=token, base_url=address, patience=patience)
 
 
 def _openai(base_url: str | None, environ: Mapping[str, str], patience: Patience | None) -> Driver:

@@ -2,15 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
-from amelia.drivers.base import TextDelta, Turn
+from amelia.drivers.assembly import Assembly
+from amelia.drivers.base import TextDelta, Turn, Usage
 from amelia.errors import Unavailable
 
-Attempt = Callable[[], AsyncGenerator[TextDelta | Turn, None]]
+Attempt = Callable[[Assembly], AsyncGenerator[TextDelta, None]]
+"""One request: puts what comes into the assembly, yields what is to be shown."""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,23 +43,29 @@ class Interrupted(Exception):
 async def retried(service: str, attempt: Attempt, patience: Patience) -> AsyncGenerator[TextDelta | Turn, None]:
     """Every try is a whole new request, also after a stream that broke off in the middle: the text of the broken
     try has been yielded by then and comes again, so a ``TextDelta`` is progress to show and only the ``Turn`` at
-    the end is the answer."""
+    the end is the answer. Its usage includes what the services said of the broken tries."""
+    wasted = Usage()
     for tried in range(patience.retries + 1):
+        assembly = Assembly()
         try:
-            async with aclosing(attempt()) as parts:
-                async for part in parts:
-                    yield part
-            return
-        except Interrupted as interruption:
-            await _pause(service, interruption, tried, patience)
+            async with aclosing(attempt(assembly)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            if assembly.whole:
+                yield assembly.turn(wasted)
+                return
+            interruption = Interrupted("the answer was cut off")
+        except Interrupted as error:
+            interruption = error
+        wasted += assembly.usage
+        await _pause(service, interruption, tried, patience)
 
 
 async def _pause(service: str, interruption: Interrupted, tried: int, patience: Patience) -> None:
     asked = interruption.retry_after
     if tried == patience.retries:
-        raise Unavailable(
-            f"{service} did not answer after {tried + 1} tries ({interruption}); try again later"
-        ) from interruption
+        tries = f"{tried + 1} tries" if tried else "one try"
+        raise Unavailable(f"{service} did not answer after {tries} ({interruption}); try again later") from interruption
     if asked is not None and asked > patience.longest_asked:
         raise Unavailable(
             f"{service} asks to be left alone for {asked:.0f} s ({interruption}); try again after that"
@@ -63,9 +73,23 @@ async def _pause(service: str, interruption: Interrupted, tried: int, patience: 
     await asyncio.sleep(patience.wait(tried) if asked is None else max(asked, 0.0))
 
 
-def seconds(retry_after: str | None) -> float | None:
-    """Of a Retry-After header; a date or nonsense counts as none."""
+def asked_pause(headers: Mapping[str, str]) -> float | None:
+    """Seconds, of ``Retry-After-Ms``, else of ``Retry-After`` in seconds or as a date; nonsense counts as none."""
+    in_ms, after = _number(headers.get("retry-after-ms")), headers.get("retry-after")
+    if in_ms is not None:
+        return in_ms / 1_000
+    seconds = _number(after)
+    if seconds is not None or not after:
+        return seconds
     try:
-        return float(retry_after) if retry_after else None
+        return max(0.0, parsedate_to_datetime(after).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        found = float(text) if text else None
     except ValueError:
         return None
+    return found if found is not None and 0 <= found < float("inf") else None
