@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from .consumer import DONE, Bury, Consumer, Verdict
 from .ports.journal import Burial, Journal, Source
 from .ports.queues import Message, Queue
+from .redaction import ours
 
 _FOR_EVER = 10**9
 
@@ -48,11 +49,13 @@ def cause_of(message: Message) -> str:
 
 
 def _burial(source: Source, message: Message, cause: str) -> Burial:
+    """A body with secrets is kept without them; sent again, a signed one is refused as altered."""
+    secrets = ours()
     return Burial(
         source=source,
         queue_id=message.id,
-        body=message.body,
+        body=secrets.data(message.body.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape"),
         sender=message.sender,
-        cause=cause,
+        cause=secrets.text(cause),
         receives=message.receives,
     )

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from .errors import AmeliaError, Unavailable
+from .redaction import ours
 from .settings import Settings, load
 from .telemetry import start_logging
 
@@ -52,7 +53,7 @@ def serve(service: str, run: Run) -> None:
         start_logging(service, settings.log_level)
         asyncio.run(_until_stopped(run, settings))
     except AmeliaError as error:
-        sys.exit(f"amelia-{service}: {error}")
+        sys.exit(ours().text(f"amelia-{service}: {error}"))
 
 
 async def _until_stopped(run: Run, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from amelia.contract.ids import derive_id, new_id
 from amelia.contract.views import WorkflowView
 from amelia.errors import NotFound, Unavailable
 from amelia.ports.journal import Executed, Journal, Row
+from amelia.redaction import ours
 
 from .depends import Caller
 from .present import workflow_view
@@ -45,8 +46,9 @@ def fingerprint(body: msgspec.Struct | str) -> str:
 
 
 async def give(journal: Journal, command: AnyCommand, body: msgspec.Struct | str) -> Response[WorkflowView]:
-    """The workflow as the order left it: of an order that came before, as it left it then."""
-    executed = await journal.execute(command, fingerprint(body))
+    """The workflow as the order left it: of an order that came before, as it left it then. Secrets in what its giver
+    wrote are replaced before it is recorded."""
+    executed = await journal.execute(ours().value(command), fingerprint(body))
     headers = {REPLAYED: "true"} if executed.repeated else {}
     return Response(_answer(executed), headers=headers)
 

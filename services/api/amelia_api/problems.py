@@ -9,7 +9,8 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import ResponseSpec
 
 from amelia.contract.views import Problem
-from amelia.errors import AmeliaError, Conflict, Malformed, NotFound, Refused, Unauthorised, Unavailable
+from amelia.errors import AmeliaError, Conflict, Limited, Malformed, NotFound, Refused, Unauthorised, Unavailable
+from amelia.redaction import ours
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ def answers(*statuses: int) -> dict[int, ResponseSpec]:
 
 def of_ours(request: "Request[object, object, State]", error: AmeliaError) -> Response[bytes]:
     status, title = next((s, t) for kind, s, t in _KINDS if isinstance(error, kind))
-    headers = {"Retry-After": "1"} if status == 503 else {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    wait = str(error.seconds) if isinstance(error, Limited) else "1"
+    headers = {"Retry-After": wait} if status == 503 else {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return _answer(request, status, title, str(error), headers, getattr(error, "changes", ""))
 
 
@@ -91,9 +93,9 @@ def _answer(
         type=f"urn:amelia:problem:{slug}",
         title=title,
         status=status,
-        detail=detail,
+        detail=ours().text(detail),
         instance=request.url.path,
-        changes=changes or msgspec.UNSET,
+        changes=ours().text(changes) or msgspec.UNSET,
     )
     body = msgspec.json.encode(problem)
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)

@@ -1,5 +1,6 @@
 """Orders from CI: its own queue, on which a role may start workflows and do nothing else."""
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,11 @@ from amelia.consumer import DONE, Verdict
 from amelia.contract import codec
 from amelia.contract.commands import AnyCommand, StartWorkflow
 from amelia.contract.ids import derive_id, derived_workflow_id
-from amelia.errors import Malformed, Refused
+from amelia.errors import Malformed, Refused, Unavailable
 from amelia.ports.journal import Journal
 from amelia.ports.queues import Message
+from amelia.redaction import ours
+from amelia.trackers.submitted import FullIssues, IssueReader
 from amelia.workspace.address import check_branch, check_url
 
 log = logging.getLogger(__name__)
@@ -43,28 +46,58 @@ def teams_of(text: str) -> dict[str, str]:
 class Intake:
     """A command counts as taken when it is in the journal. Who sent it is the queue's word, never the body's: the team
     comes from there, and the workflow is derived from the team and the command's id, so that no order can touch
-    another team's workflow, or one that is there already. ``judges``: there is a policy that may approve plans."""
+    another team's workflow, or one that is there already. ``judges``: there is a policy that may approve plans.
+    ``issues`` looks up those of which only the reference came; after ``pause_seconds`` again when it cannot."""
 
-    def __init__(self, journal: Journal, teams: Mapping[str, str], *, allow_file: bool, judges: bool) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        teams: Mapping[str, str],
+        *,
+        allow_file: bool,
+        judges: bool,
+        issues: IssueReader | None = None,
+        pause_seconds: float = 5,
+    ) -> None:
         self._journal = journal
         self._teams = teams
         self._allow_file = allow_file
         self._judges = judges
+        self._issues = issues or FullIssues()
+        self._pause_seconds = pause_seconds
 
     async def handle(self, messages: Sequence[Message]) -> Sequence[Verdict]:
         """Raises ``Unavailable``."""
-        return [await self._take(message) for message in messages]
+        return await asyncio.gather(*map(self._take, messages))
 
     async def _take(self, message: Message) -> Verdict:
         try:
-            command = self._read(message)
-            executed = await self._journal.execute(command, _fingerprint(command))
+            ordered = self._read(message)
+            command = await self._complete(ordered)
+            if isinstance(command, Verdict):
+                return command
+            executed = await self._journal.execute(command, _fingerprint(ordered))
         except (Malformed, Refused) as error:
             return Verdict("dead", str(error))
         log.info(
             "%s of %s %s", command.workflow_id, command.owner, "is there already" if executed.repeated else "begins"
         )
         return DONE
+
+    async def _complete(self, ordered: StartWorkflow) -> StartWorkflow | Verdict:
+        """What is there already is not looked up again; a tracker that is away holds up nobody else's order. Raises
+        ``Refused`` and ``Unavailable``."""
+        if ordered.issue.title:
+            return ordered
+        if await self._journal.get(ordered.workflow_id) is not None:
+            return ordered
+        try:
+            issue, profile = await self._issues.complete(ordered.issue, ordered.profile, ordered.repository)
+        except Unavailable as error:
+            log.warning("the order %s has to wait: %s", ordered.id, error)
+            await asyncio.sleep(self._pause_seconds)
+            return Verdict("again", str(error))
+        return replace(ordered, issue=issue, profile=profile)
 
     def _read(self, message: Message) -> StartWorkflow:
         """Raises ``Malformed`` and ``Refused``."""
@@ -80,7 +113,7 @@ class Intake:
         check_url(asked.repository, local=self._allow_file)
         if asked.base:
             check_branch(asked.base)
-        return self._ours(asked, team)
+        return ours().value(self._ours(asked, team))
 
     def _ours(self, asked: StartWorkflow, team: str) -> StartWorkflow:
         """What the body says about whose it is, and which workflow, is not believed."""

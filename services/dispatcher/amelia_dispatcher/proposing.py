@@ -15,6 +15,7 @@ from amelia.domain.workflow import Workflow, total
 from amelia.ports.agents import ObjectStore
 from amelia.ports.forge import Forge
 from amelia.ports.journal import Journal
+from amelia.redaction import ours
 
 _PAGE = 500
 
@@ -27,8 +28,8 @@ async def propose(journal: Journal, objects: ObjectStore, forge: Forge, w: Workf
         w.repository,
         branch=w.branch,
         base=w.base,
-        title=title(report),
-        body=body(report),
+        title=ours().text(title(report)),
+        body=ours().text(body(report)),
         draft=report.draft,
         workflow_id=w.id,
     )

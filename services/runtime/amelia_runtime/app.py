@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from amelia.contract.ids import WORKFLOW_ID
 from amelia.contract.invocation import Invocation
 from amelia.errors import AmeliaError, Malformed, Refused, Unavailable
+from amelia.redaction import ours
 
 from . import bootstrap, warm
 from .logs import configure
@@ -52,10 +53,13 @@ def build(open_parts: OpenParts) -> BedrockAgentCoreApp:
     @app.entrypoint
     async def invoke(payload: Any) -> Response:
         try:
-            accepted = await session.accept(decode(payload))
+            asked = decode(payload)
+            ours().learn("signing-key", asked.signing_key)
+            ours().learn("clone-token", asked.clone_token)
+            accepted = await session.accept(asked)
         except AmeliaError as error:
             log.warning("not accepted: %s", error)
-            return JSONResponse({"error": str(error)}, status_code=_status(error))
+            return JSONResponse({"error": ours().text(str(error))}, status_code=_status(error))
         return Response(msgspec.json.encode(accepted), media_type="application/json")
 
     return app

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from amelia.redaction import ours
+from amelia.telemetry import tell_last_words
+
 WORKING_FOR: ContextVar[tuple[str, int]] = ContextVar("WORKING_FOR", default=("", 0))
 """The workflow and the attempt whose task logs."""
 
@@ -24,10 +27,11 @@ class Lines(logging.Formatter):
             line |= {"workflow_id": workflow_id, "attempt": str(epoch)}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        return msgspec.json.encode(ours().value(line)).decode()
 
 
 def configure(level: str) -> None:
+    tell_last_words()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

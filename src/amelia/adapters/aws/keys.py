@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ...errors import NotFound, Refused, Unavailable
+from ...redaction import ours
 from .session import translated
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def _checked(text: str) -> _Secret:
     for key in secret.keys.values():
         if not bytes.fromhex(key):
             raise ValueError("one of its keys is empty")
+        ours().learn("master-secret", key)
     if secret.current not in secret.keys:
         raise ValueError("its current version is not among its keys")
     return secret
