@@ -9,6 +9,7 @@ from ...drivers.base import Label, Request, TextDelta, Turn
 from ...drivers.cast import Choice
 from ...errors import Refused, Unavailable
 from ...tools.toolbox import one_line
+from ..live import Stopped
 from ..site import Site
 from .voice import Voice
 
@@ -52,6 +53,8 @@ class Ear:
             return await self._ask(other, request, check)
         except (Refused, Unavailable) as error:
             raise Unavailable(f"{away}; nor does the fallback {other.model} answer: {error}") from error
+        except Stopped as error:
+            raise Unavailable(f"{away}; and the budget has no room for the fallback {other.model}") from error
 
     async def _ask(self, choice: Choice, request: Request, check: Callable[[Request], None]) -> Turn:
         request = replace(request, model=choice.model)
