@@ -3,7 +3,6 @@
 import msgspec
 
 from ...contract.plan import Plan
-from ...contract.workflow import Issue
 from ...domain.plan import check_plan
 from ...errors import Refused
 from ...tools.find import ListFiles, list_files
@@ -11,18 +10,17 @@ from ...tools.toolbox import READING, shorten
 from ..prompts import prompt
 from ..site import Site
 from ..state import Work
+from .guides import guides, signs
 from .loop import Outcome, Part, talk
+from .material import fenced, told
 
 
 async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
     """A plan that keeps the rules of ``domain.plan``; what breaks them went back to the Architect."""
-    names = await list_files(await site.tree(work), ListFiles())
-    repository = f"The repository's files:\n\n{shorten(names, 8_000)}"
-    opening = (told(site.job.issue), repository, _sent_back(work), notes_read(work))
     part = Part(
         label=site.label("architect", round=work.round),
         system=prompt("architect"),
-        opening="\n\n".join(filter(None, (text.strip() for text in opening))),
+        opening=lambda: _opening(site, work),
         skills=READING,
         tool="submit_plan",
         tool_description="Submits the plan. Call it once, when you know what has to change.",
@@ -30,6 +28,20 @@ async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
         accept=_accept,
     )
     return await talk(site, work, part)
+
+
+async def _opening(site: Site, work: Work) -> str:
+    tree = await site.tree(work)
+    names = shorten(await list_files(tree, ListFiles()), 8_000)
+    parts = (
+        told(site.job.issue),
+        await guides(tree),
+        await signs(tree),
+        f"The repository's files:\n\n{fenced('files', names)}",
+        _sent_back(work),
+        notes_read(work),
+    )
+    return "\n\n".join(filter(None, (text.strip() for text in parts)))
 
 
 def _sent_back(work: Work) -> str:
@@ -50,11 +62,6 @@ def notes_read(work: Work) -> str:
     """What people have said since, for an agent that was not there when it was read. Ends with an empty line."""
     said = "\n".join(f"- {note.by}: {shorten(note.text, 4_000)}" for note in work.notes)
     return f"While the work was under way, people who follow it said:\n\n{said}\n\n" if said else ""
-
-
-def told(issue: Issue) -> str:
-    """The issue as every agent is told it."""
-    return f'<issue id="{issue.id}">\n# {issue.title}\n\n{shorten(issue.body, 60_000)}\n</issue>'
 
 
 async def _accept(plan: Plan) -> str:

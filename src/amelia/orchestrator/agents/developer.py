@@ -16,10 +16,12 @@ from ...workspace.tree import Tree
 from ..prompts import prompt
 from ..site import Site
 from ..state import REVIEW_ROUND, Going, Work
-from .architect import notes_read, told
+from .architect import notes_read
+from .checks import VERIFICATION_SECONDS
+from .guides import guides
 from .loop import Part, talk
+from .material import told
 
-VERIFICATION_SECONDS = 600
 _REVIEWED = "The Reviewer sent the work back. Change what is asked for here"
 _MERGE = (
     "The task below was done, while others worked beside it; the two contradict each other. The files named hold both "
@@ -73,7 +75,7 @@ async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Do
     part = Part(
         label=site.label("developer", task.id, desk.round),
         system=prompt("developer"),
-        opening=_opening(site, work, task, kind),
+        opening=lambda: _opening(site, work, task, kind, desk.tree),
         skills=READING | WRITING,
         tool="finish_task",
         tool_description="Ends the task. The verification is run then; if it fails, you get its output and go on.",
@@ -145,14 +147,26 @@ def message_of(task: Task, workflow_id: str) -> str:
     return f"{title}\n\n{task.description.strip()}\n\nAmelia-Workflow: {workflow_id}\nAmelia-Task: {task.id}\n"
 
 
-def _opening(site: Site, work: Work, task: Task, kind: str) -> str:
-    others = "\n".join(f"- {t.id} ({work.outcomes.get(t.id, 'to come')}): {t.title}" for t in work.agreed.tasks)
-    files = f"Files: {', '.join(task.files)}\n\n" if task.files else ""
+async def _opening(site: Site, work: Work, task: Task, kind: str, tree: Tree) -> str:
+    files = f"Files: {', '.join(task.files)}" if task.files else ""
     verification = f"Verification: `{task.verification}`" if task.verification else "There is no verification command."
-    return (
-        f"{told(site.job.issue)}\n\nThe approved plan: {work.agreed.summary}\n\n{others}\n\n{notes_read(work)}"
-        f'{kind}:\n\n<task id="{task.id}">\n# {task.title}\n\n{task.description}\n\n{files}{verification}\n</task>'
+    tests = f"All of the project's tests: `{work.agreed.test_command}`" if work.agreed.test_command else ""
+    about = "\n\n".join(filter(None, (f"# {task.title}", task.description, files, verification, tests)))
+    parts = (
+        await guides(tree),
+        told(site.job.issue),
+        f"The approved plan: {work.agreed.summary}",
+        _others(work, task),
+        notes_read(work),
+        f'{kind}:\n\n<task id="{task.id}">\n{about}\n</task>',
     )
+    return "\n\n".join(filter(None, (text.strip() for text in parts)))
+
+
+def _others(work: Work, task: Task) -> str:
+    beside = {id_: "worked on by somebody else now" for id_ in work.active if id_ != task.id}
+    states: dict[str, str] = {**beside, **work.outcomes}
+    return "\n".join(f"- {t.id} ({states.get(t.id, 'to come')}): {t.title}" for t in work.agreed.tasks if t != task)
 
 
 def in_a_line(comment: Comment) -> str:

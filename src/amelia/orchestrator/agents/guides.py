@@ -101,6 +101,6 @@ async def _tracked(tree: Tree, *patterns: str) -> list[Blob]:
 
 
 async def _text(tree: Tree, blob: Blob) -> str:
-    """"" for one that is too large or not there."""
+    """ "" for one that is too large or not there."""
     ended = await tree.git.attempt("cat-file", "blob", blob.name)
     return "" if ended.code or len(ended.output) > LARGEST else ended.output.decode(errors="replace").replace("\0", "")

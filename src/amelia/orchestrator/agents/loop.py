@@ -13,18 +13,25 @@ from ...failpoints import reach
 from ...tools.schema import parameters
 from ...tools.toolbox import CHANGING, Answer, Skill, Toolbox, one_line
 from ...workspace.tree import Tree
+from ..artifacts import JSON_LINES, Artifact, Basket
 from ..estimates import next_call
 from ..site import Site
 from ..state import Work
 from .ear import Ear
+from .lines import lines
 from .record import Record
-from .transcript import Transcript, told
-from .trim import trimmed
+from .repeats import circle
+from .summing import is_due, is_too_long, summarised
+from .transcript import Heard, Transcript, told
+from .trim import shown
 from .voice import Voice
+from .window import USUAL, density, window
 
 MOST_TURNS = 60
 REMINDERS = 2
 MAX_TOKENS = 16_384
+TIGHTEST = 4
+"""How often less is sent because the service finds it too long: each time half of it."""
 SLOW = frozenset({"run_command"})
 """Tools that may take minutes: what led to their call is kept before they begin."""
 
@@ -33,17 +40,18 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 class Part(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """An agent's part in a workflow. It ends when ``accept`` has no objection ("") to an answer, or has had
-    ``most_objections``."""
+    ``most_objections``. An ``opening`` that takes time is made when there is no transcript to go on from."""
 
     label: Label
     system: str
-    opening: str
+    opening: str | Callable[[], Awaitable[str]]
     skills: Mapping[str, Skill]
     tool: str
     tool_description: str
     answer: type[T]
     accept: Callable[[T], Awaitable[str]]
     most_objections: int = 3
+    basket: Basket | None = None
 
 
 class Outcome(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -61,13 +69,14 @@ async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = Non
     a turn that must not begin. ``tree`` is the main worktree when none is given, ``begun`` the step's first attempt."""
     tree = tree or await site.tree(work)
     async with Record(site.shelf(begun or work.begun, part.label), tree, site.account) as record:
-        said = await record.load() or Transcript(messages=(Message("user", (Text(part.opening),)),))
-        loop = Loop(site, part, tree, record, frozenset(note.id for note in (*work.notes, *said.notes)))
+        said = await record.load() or Transcript(messages=(Message("user", (Text(await _opening(part)),)),))
+        loop = Loop(site, part, tree, record, said, frozenset(note.id for note in (*work.notes, *said.notes)))
         while not said.over:
             said, changed = await loop.turn(said)
             reach("turned")
             await record.save(said, changed=changed)
             reach("transcribed")
+        site.artifacts.add(*said.artifacts, await loop.transcribed(said))
     answer = msgspec.json.decode(said.answer, type=part.answer) if said.answer else None
     return Outcome(answer=answer, usage=said.usage, turns=said.turns, notes=said.notes, cause=said.cause)
 
@@ -75,7 +84,9 @@ async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = Non
 class Loop(Generic[T]):
     """``read`` are the ids of the notes that are no news any more."""
 
-    def __init__(self, site: Site, part: Part[T], tree: Tree, record: Record, read: frozenset[str]) -> None:
+    def __init__(
+        self, site: Site, part: Part[T], tree: Tree, record: Record, said: Transcript, read: frozenset[str]
+    ) -> None:
         self._site = site
         self._part = part
         self._record = record
@@ -85,6 +96,9 @@ class Loop(Generic[T]):
         self._ear = Ear(site, part.label, self._voice)
         answer = Tool(name=part.tool, description=part.tool_description, parameters=parameters(part.answer))
         self._tools = (*self._box.tools, answer)
+        self._basket = part.basket or site.basket(part.label)
+        self._basket.resume(said.artifacts)
+        self._changing = CHANGING | {part.tool} if CHANGING & part.skills.keys() else frozenset[str]()
 
     async def turn(self, said: Transcript) -> tuple[Transcript, bool]:
         """One answer of the model and what came of it, or the rest of a turn that broke off; whether the worktree may
@@ -95,39 +109,77 @@ class Loop(Generic[T]):
             return replace(said, cause=f"the {self._part.label.agent} did not finish within {MOST_TURNS} turns"), False
         self._site.check_time()
         said = told(said, self._unread(said))
+        if is_due(said, self._most(said)):
+            return await self._summarise(said), False
+        request = self._request(said)
         try:
-            turn = await self._ask(said)
+            turn = await self._hear(said, request)
         except Refused as error:
-            return replace(said, cause=str(error)), False
+            return self._refused(said, error), False
         said = replace(
             said,
             messages=(*said.messages, _spoken(turn.message)),
             usage=said.usage + turn.usage,
             turns=said.turns + 1,
             cut=turn.stop == "max_tokens",
+            density=said.density or density(request, turn.usage),
+            answers=(*said.answers, Heard(model=self._ear.model, usage=turn.usage, stop=turn.stop)),
         )
         return await self._use_tools(said) if turn.tool_calls else (self._remind(said), False)
+
+    async def transcribed(self, said: Transcript) -> Artifact:
+        name = f"transcript-{self._basket.conversation}.jsonl"
+        data = lines(self._part.label, self._part.system, self._tools, said)
+        return await self._site.artifacts.store(name, data, JSON_LINES)
 
     def _unread(self, said: Transcript) -> tuple[Note, ...]:
         read = self._read.union(note.id for note in said.notes)
         return tuple(note for note in self._site.live.notes if note.id not in read)
 
-    async def _ask(self, said: Transcript) -> Turn:
-        request = Request(
+    def _request(self, said: Transcript) -> Request:
+        return Request(
             model=self._ear.model,
             system=self._part.system,
-            messages=trimmed(said.messages),
+            messages=shown(said, self._most(said)),
             tools=self._tools,
             must_call=self._part.tool if said.silent > REMINDERS else None,
-            max_tokens=MAX_TOKENS,
-            label=self._part.label,
+            max_tokens=self._answer_tokens,
+            label=replace(self._part.label, turn=said.turns + 1) if said.summaries else self._part.label,
         )
 
+    async def _hear(self, said: Transcript, request: Request) -> Turn:
         def check(asked: Request) -> None:
             self._site.check_budget(next_call(asked, said.usage, said.turns, self._site.prices))
             self._say_read(said)
 
         return await self._ear.hear(request, check)
+
+    @property
+    def _window(self) -> int:
+        return window(self._ear.model, self._site.limits.context_tokens)
+
+    @property
+    def _answer_tokens(self) -> int:
+        return min(MAX_TOKENS, self._window // 4)
+
+    def _most(self, said: Transcript) -> int:
+        """Characters of the conversation that are sent: half of what the model can read."""
+        tokens = (self._window - self._answer_tokens) // 2 >> said.tight
+        return tokens * (said.density or USUAL) // 1_000
+
+    async def _summarise(self, said: Transcript) -> Transcript:
+        async def ask(label: Label, messages: tuple[Message, ...]) -> Turn:
+            return await self._hear(said, replace(self._request(said), label=label, messages=messages, must_call=None))
+
+        self._voice.say(
+            "The conversation has become long: what is known is written down, and the work goes on from it."
+        )
+        return await summarised(said, self._most(said), self._part.label, ask)
+
+    def _refused(self, said: Transcript, error: Refused) -> Transcript:
+        if is_too_long(error) and said.tight < TIGHTEST:
+            return replace(said, tight=said.tight + 1)
+        return replace(said, cause=str(error))
 
     def _say_read(self, said: Transcript) -> None:
         for note in said.notes:
@@ -138,16 +190,31 @@ class Loop(Generic[T]):
     async def _use_tools(self, said: Transcript) -> tuple[Transcript, bool]:
         changed = False
         for call in said.pending:
-            changes = call.name in CHANGING or call.name == self._part.tool
+            changes = call.name in self._changing
             if changes and (changed or call.name in SLOW or call.name == self._part.tool):
                 self._record.soon(said, changed=changed)
                 await self._record.still()
                 changed = False
             said, answer = await self._carry_out(said, call)
-            said = replace(said, results=(*said.results, ToolResult(call.id, answer.content, not answer.ok)))
+            said = replace(
+                said,
+                results=(*said.results, ToolResult(call.id, answer.content, not answer.ok)),
+                artifacts=(*said.artifacts, *self._basket.taken()),
+            )
             changed |= changes
         messages = (*said.messages, Message("user", tuple(said.results)))
-        return replace(said, silent=0, cut=False, results=(), messages=messages), changed
+        said = replace(said, silent=0, cut=False, results=(), messages=messages)
+        return self._out_of_the_circle(said), changed
+
+    def _out_of_the_circle(self, said: Transcript) -> Transcript:
+        found = None if said.answer or said.cause else circle(said.messages)
+        if found is None:
+            return said
+        if found.ends:
+            return replace(said, cause=found.cause)
+        *before, last = said.messages
+        note = Text(f"\n\n{found.note(self._part.tool)}")
+        return replace(said, messages=(*before, Message(last.role, (*last.parts, note))))
 
     async def _carry_out(self, said: Transcript, call: ToolCall) -> tuple[Transcript, Answer]:
         if said.answer or said.cause:
@@ -185,6 +252,10 @@ class Loop(Generic[T]):
         cut = "Your answer was cut off at its length limit. " if said.cut else ""
         words = f"{cut}Go on with the tools, and call {self._part.tool} when you are done; only that ends the work."
         return replace(said, silent=said.silent + 1, messages=(*said.messages, Message("user", (Text(words),))))
+
+
+async def _opening(part: Part[T]) -> str:
+    return part.opening if isinstance(part.opening, str) else await part.opening()
 
 
 def _spoken(message: Message) -> Message:

@@ -3,6 +3,7 @@
 from ...drivers.base import Label
 from ..site import Site
 from ..state import REVIEW_ROUND, Work
+from .reviewer import focuses
 
 
 def conversations(site: Site, work: Work) -> tuple[tuple[Label, int], ...]:
@@ -18,6 +19,7 @@ def conversations(site: Site, work: Work) -> tuple[tuple[Label, int], ...]:
                 for task, going in work.active.items()
             )
         case "review":
-            return ((site.label("reviewer", round=work.round), work.begun),)
+            names = focuses(site.job.profile)
+            return tuple((site.label("reviewer", focus, work.round), work.begun) for focus in names)
         case _:
             return ()
