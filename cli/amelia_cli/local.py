@@ -2,7 +2,8 @@
 
 import getpass
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from amelia.contract.events import WorkflowSubmitted
 from amelia.contract.ids import derive_id, derived_workflow_id, new_id
 from amelia.contract.workflow import Issue
 from amelia.domain.decide import decide
+from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, Refused
 
 from . import issue, options, repository
@@ -36,10 +38,17 @@ _GO_ON = "the same command goes on from here"
 
 def run(asked: "Asked") -> None:
     """Raises ``Refused`` when the packages of local mode are not installed."""
+    with needed():
+        _run(asked)
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Around work in this process. Raises ``Refused`` when a package of local mode is not installed."""
     try:
         for name in _NEEDED:
             _ = find_spec(name) or import_module(name)
-        _run(asked)
+        yield
     except ModuleNotFoundError as missing:
         if (missing.name or "").split(".")[0] in ("amelia", "amelia_cli"):
             raise
@@ -49,31 +58,51 @@ def run(asked: "Asked") -> None:
 
 
 def _run(asked: "Asked") -> None:
+    with ExitStack() as stack:
+        shown = view(asked.output, silent=asked.mode == "wait")
+        record = taken_up(asked, stack, shown)
+        if record.row.ended:
+            _end(record, asked, again=True)
+            return
+        asks = can_ask() and asked.output == "text" and asked.mode != "wait"
+        worked(record, asked, stack, shown, asks=asks).to_the_end()
+        _end(record, asked, again=False)
+
+
+def taken_up(asked: "Asked", stack: ExitStack, shown: View) -> Record:
+    """The run of this issue: begun, or taken up where it stopped. Held until ``stack`` ends."""
     chosen = options.chosen_profile(asked.profile, asked.settings)
-    found = issue.find(asked.issue, asked.title, asked.description, chosen.settings)
+    found = issue.find(asked.issue, asked.title, asked.description, chosen.settings, repo=asked.repo)
     url = repository.here(asked.repo, asked.base)
     if asked.output == "text" and repository.uncommitted(url):
         click.echo("note: changes that are not committed are not part of it", err=True)
-    with ExitStack() as stack:
-        shown = view(asked.output, silent=asked.mode == "wait")
-        record = _open(asked, found, url, shown)
-        stack.callback(record.close)
-        if record.workflow is None:
-            with shown:
-                record.append(_submission(asked, record.folder.name, found, url))
-        elif record.row.ended:
-            _end(record, asked, again=True)
-            return
-        else:
-            _go_on(record, asked, shown)
-        choice = model(record.row.profile, asked.replay, os.environ, stack)
-        asks = can_ask() and asked.output == "text" and asked.mode != "wait"
-        auto = asked.auto_approve or record.row.auto_approve
-        try:
-            LocalRun(record, choice, shown, asks=asks, auto=auto, person=_person()).to_the_end()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"interrupted; {_GO_ON}") from None
-        _end(record, asked, again=False)
+    record = _open(asked, found, url, shown)
+    stack.callback(record.close)
+    if record.workflow is None:
+        with shown:
+            record.append(_submission(asked, record.folder.name, found, url))
+    elif not record.row.ended:
+        if asked.output == "text" and record.row.epoch and record.row.status not in ("blocked", "paused"):
+            click.echo(f"goes on with {record.row.id}, which had stopped; --new begins again", err=True)
+        _go_on(record, asked, shown)
+    return record
+
+
+def worked(record: Record, asked: "Asked", stack: ExitStack, shown: View, *, asks: bool) -> LocalRun:
+    """What works it. An interruption of it says how to go on."""
+    settings = options.chosen_profile(asked.profile, asked.settings).settings
+    policy = settings.approval() if asked.auto_approve or record.row.auto_approve else None
+    choice = model(record.row.profile, asked.replay, os.environ, stack)
+    stack.enter_context(_interrupted())
+    return LocalRun(record, choice, shown, asks=asks, policy=policy, person=_person())
+
+
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {_GO_ON}") from None
 
 
 def _go_on(record: Record, asked: "Asked", shown: View) -> None:
@@ -98,7 +127,7 @@ def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
         number += 1
     record = Record(runs / _id(url, found, number), shown)
     row = record.workflow
-    if row is None or (row.issue == found and row.base == asked.base):
+    if row is None or (_same(row, found) and row.base == asked.base):
         return record
     record.close()
     if row.ended:
@@ -106,12 +135,17 @@ def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
     raise Conflict(f"{found.id} has changed since {row.id} began; begin again with --new, or change it back to go on")
 
 
+def _same(row: Workflow, found: Issue) -> bool:
+    """Work that is under way goes on with its issue as it was, where a tracker has it: people go on commenting."""
+    return row.issue == found or (bool(found.url) and found.url == row.issue.url and not row.ended)
+
+
 def _id(url: str, found: Issue, number: int) -> str:
     return derived_workflow_id("local", f"{url} {found.id} {number}")
 
 
 def _submission(asked: "Asked", workflow_id: str, found: Issue, url: str) -> WorkflowSubmitted:
-    profile = options.chosen_profile(asked.profile, asked.settings).profile
+    profile = issue.tracked(options.chosen_profile(asked.profile, asked.settings).profile, found)
     return WorkflowSubmitted(
         id=derive_id(workflow_id, "submitted"),
         workflow_id=workflow_id,
@@ -137,10 +171,13 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
         if ended.status == "paused":
             click.echo(f"go on    {_GO_ON}, with a larger --budget where that was reached", err=True)
         if ended.status == "blocked":
-            click.echo(f"decide   {_GO_ON}, on a terminal or with --auto-approve", err=True)
+            for line in ended.unresolved:
+                click.echo(f"open     {clean(line)}")
+            how = "on a terminal" if ended.requires == "review" else "on a terminal or with --auto-approve"
+            click.echo(f"decide   {_GO_ON}, {how}", err=True)
         if again:
             click.echo("it had ended before; --new begins again", err=True)
-    if ended.status in ("failed", "cancelled", "paused"):
+    if ended.status in ("failed", "cancelled", "paused") or ended.requires == "review":
         raise click.exceptions.Exit(FAILED)
 
 

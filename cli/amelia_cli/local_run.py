@@ -1,21 +1,12 @@
 """One workflow from where it stands to its end, or to where it has to wait."""
 
 import asyncio
-from typing import Any
-
-import msgspec
-from msgspec.structs import replace
 
 from amelia.adapters.local.objects import FolderObjects
-from amelia.contract import commands as c
 from amelia.contract import events as e
-from amelia.contract.ids import derive_id, new_id
-from amelia.contract.plan import Plan
-from amelia.contract.views import PlanView
-from amelia.domain.decide import decide
-from amelia.domain.plan import changes
-from amelia.domain.policy import OPEN, decision
-from amelia.domain.workflow import Block, left
+from amelia.contract.ids import derive_id
+from amelia.domain.policy import Policy
+from amelia.domain.workflow import left
 from amelia.drivers.prices import prices_for
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
@@ -25,37 +16,49 @@ from amelia.orchestrator.live import Live
 from amelia.orchestrator.run import run
 from amelia.workspace.deliver import deliver
 
+from .local_gate import LocalGate
 from .model import Model
-from .record import Announcer, Record, now
-from .terminal import Choice, ask
+from .record import Announcer, Record
 from .views import View
 
 
 class LocalRun:
-    """Does here what a fleet does: opens attempts, takes decisions, delivers. ``person`` is who decides."""
+    """Does here what a fleet does: opens attempts, takes decisions, delivers. ``asks`` when ``person`` is there to
+    decide; ``policy`` is what ``auto_approve`` asks for, None without it."""
 
-    def __init__(self, record: Record, model: Model, shown: View, *, asks: bool, auto: bool, person: str) -> None:
+    def __init__(
+        self, record: Record, model: Model, shown: View, *, asks: bool, policy: Policy | None, person: str
+    ) -> None:
         self._record, self._model, self._shown = record, model, shown
-        self._asks, self._auto, self._person = asks, auto, person
         self._objects = FolderObjects(record.folder / "objects")
+        self._gate = LocalGate(record, self._objects, asks=asks, policy=policy, person=person)
         self._memory = LocalMemory(record.folder / "checkpoints")
 
     def to_the_end(self) -> None:
         """Returns when it has ended or is paused, or waits for a decision that nobody is here to make."""
-        if self._record.row.open:
-            self._lost("the process that worked on it is gone")
+        self._taken_up()
         while not self._record.row.ended:
             row = self._record.row
             if row.status == "paused":
                 return
             if row.status == "blocked":
-                if not self._decide():
+                if not self._gate.decided():
                     return
             elif row.phase == "delivering":
                 with self._shown:
                     asyncio.run(self._deliver())
             else:
                 self._attempt()
+
+    def to_the_plan(self) -> None:
+        """Returns when there is a plan, or there will be none."""
+        self._taken_up()
+        while not (self._record.row.ended or self._record.row.block or self._record.row.status == "paused"):
+            self._attempt()
+
+    def _taken_up(self) -> None:
+        if self._record.row.open:
+            self._lost("the process that worked on it is gone")
 
     def _attempt(self) -> None:
         row = self._record.row
@@ -93,6 +96,7 @@ class LocalRun:
                     highest_fact=row.fact,
                     generation=row.generation,
                     retries=row.retries,
+                    edited=self._gate.edited(row.decision),
                 ),
                 cast=cast,
                 announcer=Announcer(self._record),
@@ -105,57 +109,6 @@ class LocalRun:
             )
         finally:
             await cast.aclose()
-
-    def _decide(self) -> bool:
-        """Whether there is a decision now."""
-        row = self._record.row
-        block = row.block
-        assert block is not None
-        if self._auto:
-            approved = decision(replace(row, auto_approve=True), OPEN, now())
-            assert approved is not None
-            self._record.append(approved)
-            return True
-        seen = asyncio.run(self._seen(block))
-        choice, feedback = ask(seen.plan, seen) if self._asks else ("leave", "")
-        if choice == "leave":
-            return False
-        for event in decide(row, self._order(choice, block, feedback), now()):
-            self._record.append(event)
-        return True
-
-    def _order(
-        self, choice: Choice, block: Block, feedback: str
-    ) -> c.ApproveWorkflow | c.RejectWorkflow | c.ReviseWorkflow:
-        """The decision of the person, about exactly what was shown."""
-        id_, row = new_id(), self._record.row
-        named: dict[str, Any] = {"workflow_id": row.id, "actor": self._person, "block_id": block.event_id}
-        if choice == "approve":
-            return c.ApproveWorkflow(id=id_, plan_sha256=block.plan_sha256, **named)
-        if choice == "revise":
-            return c.ReviseWorkflow(id=id_, plan_sha256=block.plan_sha256, feedback=feedback, **named)
-        return c.RejectWorkflow(id=id_, plan_sha256=block.plan_sha256, feedback=feedback, **named)
-
-    async def _seen(self, block: Block) -> PlanView:
-        """The plan, with what changed since the one before the last revision."""
-        plan = await self._plan(block)
-        previous = self._record.row.previous
-        before = next((b for b in self._record.proposed if previous and b.id == previous.event_id), None)
-        return PlanView(
-            workflow_id=self._record.row.id,
-            plan=plan,
-            plan_sha256=block.plan_sha256,
-            block_id=block.event_id,
-            estimated_microdollars=block.estimated_microdollars,
-            previous_sha256=before.plan_sha256 if before else "",
-            changes=changes(await self._plan(before), plan) if before else "",
-        )
-
-    async def _plan(self, block: Block | e.WorkflowBlocked) -> Plan:
-        if block.plan is not None:
-            return block.plan
-        assert block.plan_claim is not None
-        return msgspec.json.decode(await self._objects.get(block.plan_claim), type=Plan)
 
     async def _deliver(self) -> None:
         row = self._record.row

@@ -17,7 +17,7 @@ from . import issue, options, repository
 from .edge import FAILED
 from .printing import clean, document, dollars, json_line, paint_status
 from .start import budget
-from .terminal import ask, can_ask
+from .terminal import ask, ask_about_work, can_ask
 from .views import View, view
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def run(asked: "Asked") -> None:
     chosen = options.chosen_profile(asked.profile, asked.settings)
-    found = issue.find(asked.issue, asked.title, asked.description, chosen.settings)
+    found = issue.find(asked.issue, asked.title, asked.description, chosen.settings, repo=asked.repo, remote=True)
     fleet = discover(url=asked.url, profile_url=chosen.settings.cloud.control_plane_url, environ=os.environ)
     plane = ControlPlane(fleet.url, fleet.token)
     url = repository.reachable(asked.repo, asked.base, plane.url)
@@ -35,7 +35,7 @@ def run(asked: "Asked") -> None:
         issue=found,
         repository=url,
         base=asked.base,
-        profile=replace(chosen.profile, budget=Budget()),
+        profile=replace(issue.tracked(chosen.profile, found), budget=Budget()),
         auto_approve=auto,
         priority=asked.priority,
         budget=budget(asked, chosen.profile.budget),
@@ -96,7 +96,7 @@ class _Gate:
         """Whether to stay."""
         paused = current.status == "paused"
         what = f"paused {current.attempt} {current.reason}" if paused else current.block_id
-        if what in self._told or (self._auto and not paused):
+        if what in self._told or (self._auto and not paused and current.requires != "review"):
             return True
         self._told.add(what)
         if paused:
@@ -105,8 +105,10 @@ class _Gate:
             )
             return True
         if not self._asks:
+            what = "a decision about its work" if current.requires == "review" else "approval"
+            look = "diff" if current.requires == "review" else "plan"
             click.echo(
-                f"{current.id} waits for approval: amelia workflows plan {current.id}, "
+                f"{current.id} waits for {what}: amelia workflows {look} {current.id}, "
                 f"then amelia workflows approve {current.id}",
                 err=True,
             )
@@ -118,11 +120,16 @@ class _Gate:
             self._shown.resume()
 
     def _decide(self, current: WorkflowView) -> bool:
-        seen = self._plane.plan(current.id)
-        choice, feedback = ask(seen.plan, seen)
-        block, sha256 = seen.block_id, seen.plan_sha256
+        if current.requires == "review":
+            block, sha256 = current.block_id, current.plan_sha256
+            answer = ask_about_work(current.unresolved, lambda: self._plane.diff(current.id))
+        else:
+            seen = self._plane.plan(current.id)
+            block, sha256 = seen.block_id, seen.plan_sha256
+            answer = ask(seen)
+        feedback = answer.feedback
         try:
-            match choice:
+            match answer.choice:
                 case "approve":
                     self._plane.approve(current.id, DecisionRequest(block_id=block, plan_sha256=sha256))
                 case "reject":
@@ -133,7 +140,7 @@ class _Gate:
                     self._plane.revise(current.id, wanted)
         except Conflict as conflict:
             click.echo(f"decided meanwhile: {conflict}")
-        return choice != "leave"
+        return answer.choice != "leave"
 
 
 def _say(ended: WorkflowView) -> None:

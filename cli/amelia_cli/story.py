@@ -22,12 +22,14 @@ FILE = "events.jsonl"
 
 
 class Story:
-    """Folded from its events in order. ``proposed`` are the blocks there were."""
+    """Folded from its events in order. ``proposed`` are the blocks there were, ``voted`` those of which the policy has
+    said that a person decides."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.workflow: Workflow | None = None
         self.proposed: list[e.WorkflowBlocked] = []
+        self.voted: set[str] = set()
         self._times: list[str] = []
 
     @property
@@ -45,6 +47,8 @@ class Story:
         self._times.append(event.timestamp)
         if isinstance(event, e.WorkflowBlocked):
             self.proposed.append(event)
+        elif isinstance(event, e.ApprovalVote):
+            self.voted.add(event.block_id)
 
     def view(self) -> WorkflowView:
         """As a fleet would show it."""
