@@ -14,7 +14,7 @@ from starlette.routing import Route
 from amelia.errors import Refused
 from amelia_replay.answer import answer
 from amelia_replay.anthropic_wire import AnthropicWire
-from amelia_replay.asked import Asked
+from amelia_replay.asked import Asked, as_labelled
 from amelia_replay.bedrock_wire import BedrockWire
 from amelia_replay.conversation import Fault
 from amelia_replay.faults import Faults
@@ -41,7 +41,7 @@ class Player:
         asked: Asked | None = None
         try:
             body = msgspec.json.decode(await request.body(), type=dict[str, Any])
-            asked = wire.asked(body, request.headers, request.url.path)
+            asked = as_labelled(wire.asked(body, request.headers, request.url.path))
             line = self._script.find(asked)
         except (msgspec.DecodeError, ValueError, AttributeError, TypeError, KeyError) as error:
             return self._refuse(wire, asked, 400, f"the body is not a request of this protocol: {error}")

@@ -9,7 +9,8 @@ from amelia.drivers.base import Label
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """``turn`` counts from 1: one more than the assistant's messages so far. ``size`` is in characters."""
+    """``turn`` counts from 1: one more than the assistant's messages so far, or what the label says. ``size`` is in
+    characters."""
 
     label: Label | None
     model: str
@@ -19,6 +20,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     size: int
     wants_usage: bool = True
+
+
+def as_labelled(asked: Asked) -> Asked:
+    """With the turn that its label names, if it does: the messages of a conversation that was summarised are fewer. The
+    label is then the same for all turns."""
+    label = asked.label
+    if label is None or not label.turn:
+        return asked
+    return msgspec.structs.replace(asked, turn=label.turn, label=msgspec.structs.replace(label, turn=0))
 
 
 def label_in(*texts: Any) -> Label | None:
