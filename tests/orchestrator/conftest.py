@@ -169,6 +169,11 @@ class World:
         return self.heard.told[-1].fact
 
     @property
+    def gate(self) -> int:
+        """The fact with which the first plan began to wait."""
+        return int(self.heard.of(WorkflowBlocked)[0].fact)
+
+    @property
     def spent(self) -> dict[int, Money]:
         """As the journal would fold it."""
         spent: dict[int, Money] = {}

@@ -36,7 +36,7 @@ async def test_the_call_that_would_pass_the_budget_is_not_made_and_a_larger_one_
     await world.run()
     decision, journal = world.decided(), world.spent
     live = Live(Account(2, Left(**{kind: amount}), journal))
-    ended = await world.run(world.job(decision, 5), epoch=2, live=live)
+    ended = await world.run(world.job(decision, world.gate), epoch=2, live=live)
     assert ended.state == "paused"
     reached = world.heard.told[-1]
     assert isinstance(reached, e.BudgetReached)
@@ -78,7 +78,7 @@ async def test_what_an_attempt_that_died_had_spent_is_said_when_the_next_one_beg
     ready(world, make_task)
     await world.run()
     decision = world.decided()
-    running = asyncio.create_task(world.run(world.job(decision, 5), epoch=2))
+    running = asyncio.create_task(world.run(world.job(decision, world.gate), epoch=2))
 
     def look(event: Event) -> None:
         if isinstance(event, e.ToolCompleted) and event.tool == "finish_task":

@@ -120,5 +120,5 @@ async def test_a_part_under_another_hash_decides_nothing(world: "World", make_ta
         replace(right, tasks=("nine",)),
         replace(right, plan_sha256="0" * 64),
     ):
-        assert (await world.run(world.job(wrong, 5), epoch=2)).state == "blocked"
-    assert len(world.heard.told) == 5
+        assert (await world.run(world.job(wrong, world.gate), epoch=2)).state == "blocked"
+    assert len(world.heard.told) == world.gate

@@ -40,7 +40,7 @@ async def test_a_message_is_read_before_the_next_turn_of_whoever_works(world: "W
             live.notes = (NOTE,)
 
     world.driver.before = arrives
-    await world.run(world.job(world.decided(), 5), epoch=2, live=live)
+    await world.run(world.job(world.decided(), world.gate), epoch=2, live=live)
     turns = [heard_in(r, NOTE) for r in world.driver.requests if r.label.agent == "developer"]
     assert turns == [0, 1, 1]
     [applied] = world.heard.of(e.MessageApplied)
@@ -67,7 +67,7 @@ async def test_a_message_is_not_applied_again_by_the_attempt_that_takes_over(
     ready(world, make_task)
     await world.run()
     decision = world.decided()
-    running = asyncio.create_task(world.run(world.job(decision, 5), epoch=2, live=Live(Account(2), [NOTE])))
+    running = asyncio.create_task(world.run(world.job(decision, world.gate), epoch=2, live=Live(Account(2), [NOTE])))
 
     def look(event: Event) -> None:
         if isinstance(event, e.ToolCalled) and event.tool == "write_file":

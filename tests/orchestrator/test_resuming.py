@@ -71,7 +71,7 @@ async def test_a_crash_inside_a_task_repeats_at_most_one_turn(
     def in_two(event: Event) -> bool:
         return isinstance(event, kind) and event.task_id == "two" and event.tool == tool
 
-    await crash(world, world.job(decision, 5), 2, in_two)
+    await crash(world, world.job(decision, world.gate), 2, in_two)
     ended = await world.run(world.job(decision, world.heard.told[-1].fact), epoch=3, place="elsewhere")
     assert ended.result == "success"
     files = await world.handed_in()
@@ -91,7 +91,10 @@ async def test_tokens_of_turns_before_a_crash_are_counted_once_and_for_the_attem
     await world.run()
     decision = world.decided()
     await crash(
-        world, world.job(decision, 5), 2, lambda event: isinstance(event, e.ToolCalled) and event.tool == "edit_file"
+        world,
+        world.job(decision, world.gate),
+        2,
+        lambda event: isinstance(event, e.ToolCalled) and event.tool == "edit_file",
     )
     await world.run(world.job(decision, world.heard.told[-1].fact), epoch=3)
     assert sum(used.input_tokens for used in world.spent.values()) == 100 * (len(world.driver.asked) - 1)
@@ -117,7 +120,7 @@ async def test_facts_above_the_journals_are_announced_again(world: "World", make
     assert (await world.run(world.job(highest_fact=2), epoch=2)).state == "blocked"
     assert world.heard.told == first[2:]
     world.heard.told.clear()
-    await world.run(world.job(highest_fact=5), epoch=3)
+    await world.run(world.job(highest_fact=first[-1].fact), epoch=3)
     assert world.heard.told == []
     assert len(world.driver.asked) == 2
 
@@ -196,7 +199,7 @@ async def test_cancelling_ends_what_the_agent_had_started(world: "World", make_t
     command = f"sleep 300 & echo $$ $! > {pids}; wait"
     world.driver.on("developer", {"run_command": {"command": command, "timeout_seconds": 300}}, task="fix")
     await world.run()
-    running = asyncio.create_task(world.run(world.job(world.decided(), 5), epoch=2))
+    running = asyncio.create_task(world.run(world.job(world.decided(), world.gate), epoch=2))
     while not (pids.exists() and len(pids.read_text().split()) == 2):
         assert not running.done()
         await asyncio.sleep(0.01)
@@ -224,9 +227,9 @@ async def test_an_older_attempt_neither_changes_nor_hides_what_a_newer_wrote(
     world.reviews(approved=True)
     await world.run()
     decision = world.decided()
-    ended = await world.run(world.job(decision, 5), epoch=3)
+    ended = await world.run(world.job(decision, world.gate), epoch=3)
     world.heard.told.clear()
-    await world.run(world.job(decision, 5), epoch=2)
+    await world.run(world.job(decision, world.gate), epoch=2)
     world.heard.told.clear()
     again = await world.run(world.job(decision, ended.last_fact), epoch=3)
     assert again == ended

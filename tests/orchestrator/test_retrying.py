@@ -77,7 +77,7 @@ async def test_a_clone_that_failed_is_the_repositorys_fault_and_is_tried_again(
     world.git("branch", "develop")
     again = await world.run(world.job(highest_fact=1, base="develop", retries=1), epoch=2)
     assert again.state == "blocked"
-    assert [fact.fact for fact in world.heard.told] == [1, 2, 3, 4, 5, 6]
+    assert [fact.fact for fact in world.heard.told] == list(range(1, world.gate + 1))
 
 
 async def test_a_plan_that_was_never_made_is_tried_again_in_a_conversation_of_its_own(
@@ -119,7 +119,7 @@ async def test_work_that_was_given_up_in_the_middle_of_a_task_goes_on_there(
             raise Unavailable("the model rests")
 
     world.driver.before = away
-    job = world.job(world.decided(), 5)
+    job = world.job(world.decided(), world.gate)
     with pytest.raises(Unavailable) as rests:
         await world.run(job, epoch=2)
     ended = await give_up(
@@ -147,7 +147,7 @@ async def test_begun_anew_nothing_of_before_is_read_and_facts_are_numbered_on(
     ended = await world.run(world.job(highest_fact=last, generation=1, retries=1), epoch=3)
     assert ended.state == "blocked"
     assert [turn[0] for turn in world.driver.asked[asked:]] == ["architect", "architect"]
-    assert [fact.fact for fact in world.heard.told] == list(range(1, last + 6))
+    assert [fact.fact for fact in world.heard.told] == list(range(1, world.last_fact + 1))
     block = world.heard.of(e.WorkflowBlocked)[-1]
     assert block.id == world.decided().block_id
     assert block.plan.tasks[0].id == "good"

@@ -72,7 +72,7 @@ async def test_the_example_is_mended(world: "World", replay: str, name: str) -> 
     try:
         planned = await world.run(job(world.job()))
         assert planned.state == "blocked", planned.cause
-        ended = await world.run(job(world.job(world.decided(), 5)), epoch=2, place="elsewhere")
+        ended = await world.run(job(world.job(world.decided(), world.gate)), epoch=2, place="elsewhere")
     finally:
         await driver.aclose()
     assert (ended.result, ended.cause) == ("success", "")

@@ -48,7 +48,7 @@ async def test_no_turn_begins_when_the_end_is_near_and_the_next_attempt_goes_on_
             live.ends = Ends(last_turn=now(), cut=LONG, session_seconds=28_800)
 
     world.driver.before = late
-    ended = await world.run(world.job(world.decided(), 5), epoch=2, live=live)
+    ended = await world.run(world.job(world.decided(), world.gate), epoch=2, live=live)
     assert ended.state == "paused"
     assert world.heard.types[-2:] == ["tokens_used", "workflow_timeout"]
     assert world.heard.of(e.WorkflowTimeout)[0].session_seconds == 28_800
@@ -105,7 +105,7 @@ async def test_a_long_silent_command_says_that_it_is_still_at_work_and_nothing_a
     world.driver.on("developer", *lines, task="fix")
     world.reviews(approved=True)
     await world.run()
-    await world.run(world.job(world.decided(), 5), epoch=2)
+    await world.run(world.job(world.decided(), world.gate), epoch=2)
     kinds = [
         "tick" if isinstance(event, e.AgentMessage) and "still at it" in event.content else type(event).__name__
         for event in world.heard.shown

@@ -69,23 +69,23 @@ def _summary(work: Work) -> str:
 
 async def _handed_in(site: Site, work: Work) -> tuple[Event, ...]:
     assert work.bundle is not None
-    tree, wf = await site.tree(work), site.job.workflow_id
-    return (
-        WorkHandedIn(
-            id="",
-            workflow_id=wf,
-            bundle=work.bundle,
-            branch=site.job.branch,
-            commit=work.commit,
-            base_commit=work.base_commit,
-            plan_sha256=work.plan_sha256,
-            diff=await site.objects.put(f"{site.job.folder}/diff", await tree.diff()),
-        ),
+    stored = await _saved(site, work)
+    handed_in = WorkHandedIn(
+        id="",
+        workflow_id=site.job.workflow_id,
+        bundle=work.bundle,
+        branch=site.job.branch,
+        commit=work.commit,
+        base_commit=work.base_commit,
+        plan_sha256=work.plan_sha256,
+        diff=stored[-1].claim,
     )
+    return (*stored, handed_in)
 
 
-async def _saved(site: Site, work: Work) -> tuple[Event, ...]:
-    """The finished tasks of a workflow that failed: not handed in, but not lost either."""
+async def _saved(site: Site, work: Work) -> tuple[ArtifactStored, ...]:
+    """The finished tasks, as a bundle and as a diff. Those of a workflow that failed are not handed in, but not lost
+    either."""
     if work.bundle is None:
         return ()
     wf, tree = site.job.workflow_id, await site.tree(work)

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from ...contract.events import AgentCompleted, WorkflowBlocked
 from ...contract.plan import Plan, plan_sha256
 from ..agents.architect import make_plan
+from ..artifacts import JSON
 from ..estimates import carrying_out
 from ..facts import fact_id, next_number
 from ..site import Site
@@ -19,6 +20,9 @@ LARGEST_PLAN = 32_768
 async def plan(site: Site, state: State) -> State:
     work, wf = work_of(state), site.job.workflow_id
     outcome = await make_plan(site, work)
+    if outcome.answer is not None:
+        data = msgspec.json.format(msgspec.json.encode(outcome.answer, order="sorted"))
+        site.artifacts.add(await site.artifacts.store(f"plan-{work.round}.json", data, JSON))
     work, used = site.settled(work)
     work, read = site.noted(work, outcome.notes, "architect")
     proposed = outcome.answer
