@@ -109,7 +109,7 @@ async def _unpack(git: Git, remote: Remote, bundle: bytes, branch: str, commit: 
     file = git.git_dir / "incoming.bundle"
     await asyncio.to_thread(file.write_bytes, bundle)
     for number, needed in enumerate(_prerequisites(bundle)):
-        await remote.fetch(git, f"+{needed}:refs/amelia/base/{number}")
+        await remote.fetch(git, f"+{needed}:refs/amelia/base/{number}", depth=1)
     fetched = await git.attempt(
         *("-c", "fetch.fsckObjects=true", "fetch", "--quiet", "--no-tags"),
         *("--", str(file), f"+refs/heads/{branch}:refs/amelia/work"),
