@@ -11,6 +11,7 @@ from amelia.drivers.prices import prices_for
 from amelia.errors import Unavailable
 from amelia.memory.local import LocalMemory
 from amelia.orchestrator.account import Account
+from amelia.orchestrator.agents.window import limits_for
 from amelia.orchestrator.job import Job
 from amelia.orchestrator.live import Live
 from amelia.orchestrator.run import run
@@ -106,6 +107,7 @@ class LocalRun:
                 epoch=epoch,
                 live=Live(Account(epoch, left(row), row.spent)),
                 prices=prices_for(self._model.environ),
+                limits=limits_for(self._model.environ),
             )
         finally:
             await cast.aclose()

@@ -14,6 +14,7 @@ from amelia.drivers.cast import Cast
 from amelia.drivers.prices import prices_for
 from amelia.errors import AmeliaError, Unavailable
 from amelia.memory.base import Memory
+from amelia.orchestrator.agents.window import limits_for
 from amelia.orchestrator.giving_up import give_up
 from amelia.orchestrator.job import Ended, Job, Limits
 from amelia.orchestrator.live import Live
@@ -49,7 +50,7 @@ class Workshop:
         self._environ = environ
         self._pauses = pauses
         self._chooses = chooses
-        self._limits = limits or Limits()
+        self._limits = limits
         self._local = local
 
     async def carry(self, asked: Invocation, announcer: Announcer, live: Live) -> Ended:
@@ -76,7 +77,7 @@ class Workshop:
                     epoch=live.account.epoch,
                     live=live,
                     prices=prices_for(self._environ),
-                    limits=self._limits,
+                    limits=self._limits or limits_for(self._environ),
                 )
             except Unavailable as error:
                 if pause is None:

@@ -37,15 +37,15 @@ def next_call(request: Request, usage: Usage, turns: int, prices: PriceList) -> 
     )
 
 
-def carrying_out(plan: Plan, turns: int, microdollars: int) -> int:
+def carrying_out(plan: Plan, turns: int, microdollars: int, reviewers: int = 1) -> int:
     """Micro-dollars for all that follows the approval, where planning took ``turns`` and cost ``microdollars``.
 
     A turn of the Developer costs what one of the Architect did, on the same repository; a task takes two for each
-    minute its plan gives it, and at least five; the review takes as many as planning did. Rounds of review that send
+    minute its plan gives it, and at least five; each reviewer takes as many as planning did. Rounds of review that send
     the work back are not foreseen.
     """
     if not turns:
         return 0
     minutes = (task.estimate_minutes or USUAL_MINUTES for task in plan.tasks)
-    ahead = sum(max(FEWEST_TURNS, TURNS_A_MINUTE * each) for each in minutes) + turns
+    ahead = sum(max(FEWEST_TURNS, TURNS_A_MINUTE * each) for each in minutes) + turns * reviewers
     return microdollars * ahead // turns

@@ -1,7 +1,14 @@
 """How much of a conversation a model can read."""
 
+from collections.abc import Mapping
+
 from ...drivers.base import Request, Usage
+from ...errors import Refused
+from ..job import Limits
 from .trim import size
+
+VARIABLE = "AMELIA_CONTEXT_TOKENS"
+LEAST = 8_000
 
 TOKENS = {
     "claude": 200_000,
@@ -12,7 +19,7 @@ TOKENS = {
 }
 """A family's context window; of newer models of it at least so much. What continues the name is of the family."""
 UNKNOWN = 128_000
-"""Of a model that is of none of them; AMELIA_CONTEXT_TOKENS says it for all."""
+"""Of a model that is of none of them."""
 USUAL = 3_000
 """Characters of code and prose in a thousand tokens, until the service has counted some."""
 _DENSEST, _THINNEST = 2_000, 4_000
@@ -39,3 +46,13 @@ def characters(request: Request) -> int:
     """All that is sent, the tools too."""
     said = len(request.system) + sum(size(message) for message in request.messages)
     return said + sum(len(tool.description) + len(repr(tool.parameters)) for tool in request.tools)
+
+
+def limits_for(environ: Mapping[str, str]) -> Limits:
+    """With what ``AMELIA_CONTEXT_TOKENS`` says of the models. Raises ``Refused`` when that is no number of tokens."""
+    given = environ.get(VARIABLE, "")
+    if not given:
+        return Limits()
+    if not given.isdecimal() or int(given) < LEAST:
+        raise Refused(f"{VARIABLE}={given} is no context window; give the tokens the model can read, {LEAST} at least")
+    return Limits(context_tokens=int(given))
