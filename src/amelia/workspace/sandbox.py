@@ -2,27 +2,33 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
+import marshal
 import os
 import shutil
+import socket
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from ..errors import Refused
-from . import sandbox_groups
-from .jail import program
+from . import jail, sandbox_groups
 from .sandbox_settings import Kind, Network, SandboxSettings, sandbox_settings
 from .sandbox_view import SECRETS, Place, readable, without_secrets
 from .spawn import Exit, spawn
+from .trusted import trusted_for
 
 DENIED = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32")
 """Link-local addresses, where AWS, Google and Azure answer with credentials, and those that are elsewhere."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts")
 PROBE_SECONDS = 20
+JAIL = "import sys; sys.path.append(sys.argv.pop(1)); import jail; sys.exit(jail.main(sys.argv))"
+"""Imported as a module, so that it is compiled once."""
 NOBODY = "65534"
 log = logging.getLogger(__name__)
 
@@ -104,9 +110,9 @@ class Sandbox:
             told["read"] = ["/proc", *seen]
             told["write"] = [*DEVICES, "/dev/shm", *map(str, place.writable)]  # noqa: S108 - shared memory
         if means.network == "guarded":
-            told["denied"] = DENIED
+            told["denied"] = [_number(network) for network in DENIED]
         told["offline"] = means.network == "off" and means.kind != "bwrap"
-        return program(told, words)
+        return _program(told, words) if sys.platform == "linux" else words
 
     def _limits(self, seconds: float) -> dict[str, int]:
         """The memory that a process can write to: address space alone is reserved in plenty by Node, Go and Java."""
@@ -154,7 +160,20 @@ def _bubble(place: Place, settings: SandboxSettings, means: Means) -> list[str]:
         words += [] if not Path(path).exists() else ["--tmpfs", path] if Path(path).is_dir() else _hidden(path)
     for writable in place.writable:
         words += ["--bind", str(writable), str(writable)]
+    if (face := trusted_for(place.git_dir)) is not None:
+        words += ["--symlink", str(place.store), str(face)]
     return [*words, "--remount-ro", "/", "--chdir", str(place.root), "--"]
+
+
+def _program(told: dict[str, object], command: Sequence[str]) -> list[str]:
+    folder = str(Path(jail.__file__).parent)
+    return [sys.executable, "-I", "-S", "-c", JAIL, folder, marshal.dumps(told).hex(), *command]
+
+
+def _number(network: str) -> tuple[int, int, int]:
+    found = ipaddress.ip_network(network)
+    family = socket.AF_INET if found.version == 4 else socket.AF_INET6
+    return int(family), int(found.network_address), found.prefixlen
 
 
 def _is_of_usr(path: Path) -> bool:
