@@ -38,7 +38,9 @@ def _error(arguments: list[str], error: Exception) -> int:
     if os.environ.get("AMELIA_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        from amelia.redaction import ours
+
+        click.echo(ours().text("".join(traceback.format_exception(error))), err=True, nl=False)
     codes = {
         errors.Unauthorised: ("not signed in", NOT_SIGNED_IN),
         errors.NotFound: ("not found", NOT_FOUND),
@@ -64,7 +66,9 @@ def _usage(error: click.UsageError) -> str:
 
 def _tell(arguments: list[str], kind: str, code: int, sentence: str, changes: str = "") -> int:
     """``changes`` are what a decision did not know of, as a diff."""
-    line = " ".join(sentence.split())
+    from amelia.redaction import ours
+
+    line, changes = ours().text(" ".join(sentence.split())), ours().text(changes)
     try:
         if wants_json(arguments):
             import json

@@ -13,6 +13,7 @@ from amelia.contract import events as e
 from amelia.contract.codec import encode
 from amelia.contract.envelope import Event
 from amelia.errors import Conflict
+from amelia.redaction import ours
 
 from .story import FILE, Story
 from .views import View
@@ -39,10 +40,10 @@ class Record(Story):
         self._file.truncate(max((end for _, end in self.read(self._file)), default=0))
 
     def append(self, event: Event) -> None:
-        """Stamps, keeps and shows it. A fact that is already there changes nothing."""
+        """Stamps, keeps and shows it, without secrets. A fact that is already there changes nothing."""
         if event.fact and self.workflow is not None and event.fact <= self.workflow.fact:
             return
-        stamped = replace(event, timestamp=event.timestamp or now(), attempt=self._attempt(event))
+        stamped = replace(ours().value(event), timestamp=event.timestamp or now(), attempt=self._attempt(event))
         self._file.write(encode(stamped) + b"\n")
         self._file.flush()
         if stamped.fact or not stamped.ordinal:

@@ -76,7 +76,7 @@ class Intake:
             command = await self._complete(ordered)
             if isinstance(command, Verdict):
                 return command
-            executed = await self._journal.execute(command, _fingerprint(ordered))
+            executed = await self._journal.execute(ours().value(command), _fingerprint(ordered))
         except (Malformed, Refused) as error:
             return Verdict("dead", str(error))
         log.info(
@@ -113,7 +113,7 @@ class Intake:
         check_url(asked.repository, local=self._allow_file)
         if asked.base:
             check_branch(asked.base)
-        return ours().value(self._ours(asked, team))
+        return self._ours(asked, team)
 
     def _ours(self, asked: StartWorkflow, team: str) -> StartWorkflow:
         """What the body says about whose it is, and which workflow, is not believed."""

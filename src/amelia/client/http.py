@@ -202,6 +202,9 @@ class ControlPlane:
     ) -> exchange.Answer:
         sent = {"Accept": "application/json, text/x-diff", "Connection": "close", **headers}
         if body is not None:
+            from ..redaction import ours
+
+            body = ours().data(body)
             sent["Content-Type"] = "application/json"
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
