@@ -40,6 +40,13 @@ def _plain(origin: str) -> str:
     return without_secrets(origin) if origin.startswith("https://") else origin
 
 
+def origin(given: str) -> str:
+    """Where the repository at a path, or around us, comes from; a URL as it is; "" when that is nowhere."""
+    if "://" in given or (":" in given and not Path(given).exists()):
+        return given
+    return _git(given or ".", "remote", "get-url", "origin").stdout.strip()
+
+
 def uncommitted(url: str) -> bool:
     """Whether the repository has changes that a clone of it would not."""
     folder = url.removeprefix("file://")

@@ -18,7 +18,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     means AWS itself. Queue names end in ``.fifo`` where the queue is FIFO. ``delivery_patience_seconds``: a delivery
     that stays impossible for so long becomes a pause. Work is delivered to GitHub by a token that writes
     (``github_token_file``; another that reads is for clones), or by an App with its id and private key;
-    ``github_web_url`` is where the addresses of its repositories begin, derived when empty.
+    ``github_web_url`` is where the addresses of its repositories begin, derived when empty. The same credentials read
+    and comment on GitHub's issues. Jira's are at ``jira_base_url``: the token in ``jira_token_file`` is an API token of
+    the account ``jira_email``, or without one a bearer token. ``public_url`` is where people reach this control plane,
+    and what comments link to.
 
     ``max_in_progress`` is how many workflows have a place at once in the fleet, and ``max_in_progress_per_user`` and
     ``max_in_progress_per_repository`` how many of them one user or one repository (0: as many as the fleet);
@@ -90,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     github_read_token_file: str = ""
     github_app_id: str = ""
     github_private_key_file: str = ""
+    jira_base_url: str = ""
+    jira_email: str = ""
+    jira_token_file: str = ""
+    public_url: str = ""
 
     allow_file_repositories: bool = True
     log_level: str = "INFO"

@@ -53,6 +53,6 @@ def test_an_issue_is_found_by_its_name_and_a_misspelt_one_is_guessed(tmp_path: P
         tracker.issue("xyz")
 
 
-def test_no_tracker_says_how_else_to_give_an_issue() -> None:
+async def test_no_tracker_says_how_else_to_give_an_issue() -> None:
     with pytest.raises(NotFound, match="--title"):
-        NoTracker().issue("X-1")
+        await NoTracker().read("X-1")

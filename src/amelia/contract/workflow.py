@@ -16,10 +16,11 @@ TrackerName = Literal["noop", "file", "github", "jira"]
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is wanted. ``id`` is the tracker's name for it, or the name of the file it was read from; ``url`` is where
-    people read it. ``body`` is Markdown, with the comments at its end."""
+    people read it. ``body`` is Markdown, with the comments at its end. Without a ``title`` it is only a reference: who
+    takes it has the tracker read it before anything is recorded."""
 
     id: Annotated[str, Meta(min_length=1, max_length=200)]
-    title: Annotated[str, Meta(min_length=1, max_length=300)]
+    title: Annotated[str, Meta(max_length=300)] = ""
     body: Annotated[str, Meta(max_length=200_000)] = ""
     labels: Annotated[tuple[str, ...], Meta(max_length=100)] = ()
     url: Annotated[str, Meta(max_length=2_000)] = ""

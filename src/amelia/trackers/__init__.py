@@ -1,1 +1,1 @@
-"""Where issues come from: a Markdown file, or nowhere."""
+"""Where issues come from, and where is said what becomes of them: files, GitHub, Jira, or nowhere."""

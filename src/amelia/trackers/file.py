@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..contract.workflow import Issue
 from ..errors import NotFound, Refused
+from .tracker import Comment
 
 _ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+(?P<title>.*?)[ \t]*#*[ \t]*$")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
@@ -20,6 +21,13 @@ class FileTracker:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+
+    async def read(self, reference: str) -> Issue:
+        return self.issue(reference)
+
+    async def tell(self, reference: str, comment: Comment) -> str:
+        """Files are not written to."""
+        return ""
 
     def issue(self, issue_id: str) -> Issue:
         path = self._directory / f"{issue_id.removesuffix('.md')}.md"

@@ -2,11 +2,15 @@
 
 from ..contract.workflow import Issue
 from ..errors import NotFound
+from .tracker import Comment
 
 
 class NoTracker:
-    def issue(self, issue_id: str) -> Issue:
+    async def read(self, reference: str) -> Issue:
         raise NotFound(
-            f"nobody knows the issue {issue_id!r}; give the path of a Markdown file, or --title with "
-            "--description-file, or a profile with 'tracker: file' and 'issues: DIRECTORY'"
+            f"nobody knows the issue {reference!r}; give the path of a Markdown file, owner/repository#123 of GitHub, "
+            "an id with --title, or a profile whose tracker knows it"
         )
+
+    async def tell(self, reference: str, comment: Comment) -> str:
+        return ""

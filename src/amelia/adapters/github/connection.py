@@ -37,11 +37,12 @@ async def open_github(access: Access, *, api: str = PUBLIC, web: str = "") -> As
     """``api`` is the REST API's address; ``web`` is where the addresses of repositories begin (``https://github.com``,
     ``file:///folder``), derived from ``api`` when empty. Share it. Raises ``Refused`` for settings that do not fit."""
     async with open_client(site(api, web)) as client:
-        credentials = _credentials(client, access)
-        yield Connection(GitHub(client, credentials), credentials)
+        who = credentials(client, access)
+        yield Connection(GitHub(client, who), who)
 
 
-def _credentials(client: Client, access: Access) -> ForgetfulCredentials:
+def credentials(client: Client, access: Access) -> AppCredentials | TokenCredentials | NoCredentials:
+    """Raises ``Refused`` for an access that cannot be used."""
     if bool(access.app_id) != bool(access.private_key):
         raise Refused("a GitHub App needs its id and its private key; set both or neither")
     if access.app_id:

@@ -15,6 +15,8 @@ SPARE_SECONDS = 300
 """A token is not handed out any more when it has this long to live."""
 WRITE = {"contents": "write", "pull_requests": "write"}
 READ = {"contents": "read"}
+ISSUES_READ = {"issues": "read"}
+ISSUES_WRITE = {"issues": "write"}
 
 
 class NoCredentials:
@@ -24,6 +26,9 @@ class NoCredentials:
         return ""
 
     async def read(self, repository: str) -> str:
+        return ""
+
+    async def issues(self, repository: str, *, write: bool) -> str:
         return ""
 
     def forget(self, token: str) -> None:
@@ -47,6 +52,10 @@ class TokenCredentials:
 
     async def read(self, repository: str) -> str:
         return self._read if self._site.full_name(repository) else ""
+
+    async def issues(self, repository: str, *, write: bool) -> str:
+        token = self._write if write else self._read or self._write
+        return token if self._site.full_name(repository) else ""
 
     def forget(self, token: str) -> None:
         """There is no other."""
@@ -88,6 +97,11 @@ class AppCredentials:
 
     async def read(self, repository: str) -> str:
         return await self._token(repository, "read", READ)
+
+    async def issues(self, repository: str, *, write: bool) -> str:
+        if write:
+            return await self._token(repository, "issues", ISSUES_WRITE)
+        return await self._token(repository, "issues, to read", ISSUES_READ)
 
     def forget(self, token: str) -> None:
         """GitHub did not take it: the next one is fresh."""
