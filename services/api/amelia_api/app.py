@@ -21,6 +21,7 @@ from amelia.domain.crowd import Limits
 from amelia.errors import AmeliaError
 from amelia.ports.agents import ObjectStore
 from amelia.ports.journal import Journal
+from amelia.trackers.submitted import FullIssues, IssueReader
 
 from . import auth, fleet_stream, health, problems, queue, stream
 from .broadcaster import Broadcaster
@@ -44,7 +45,9 @@ def create_app(
     allow_file: bool,
     max_body_bytes: int,
     limits: Limits,
+    issues: IssueReader | None = None,
 ) -> Litestar:
+    """Without ``issues`` they have to be submitted in full."""
     broadcaster = Broadcaster(journal)
 
     @asynccontextmanager
@@ -71,6 +74,7 @@ def create_app(
             "caller": always(caller),
             "allow_file": always(allow_file),
             "limits": always(limits),
+            "issues": always(issues or FullIssues()),
         },
         middleware=[auth.TokenMiddleware(token)],
         exception_handlers={

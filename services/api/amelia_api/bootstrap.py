@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from amelia.errors import Refused
 from amelia.lifecycle import until_available
 from amelia.limits import limits_of
 from amelia.settings import Settings
+from amelia.trackers.connection import access, open_trackers
+from amelia.trackers.submitted import LookedUp
 
 from .app import create_app
 from .depends import Caller
@@ -29,6 +32,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             lambda: PostgresJournal.open(settings.database_url, lease_seconds=settings.lease_seconds, size=_POOL),
         )
         stack.push_async_callback(journal.close)
+        trackers = await stack.enter_async_context(open_trackers(access(settings, os.environ)))
         app = create_app(
             journal,
             S3Objects(s3, settings.bucket),
@@ -37,6 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             allow_file=settings.takes_local_repositories,
             max_body_bytes=settings.max_body_bytes,
             limits=limits_of(settings),
+            issues=LookedUp(trackers),
         )
         server = Server(app, host=settings.api_host, port=settings.api_port)
         stopping = asyncio.create_task(server.stop_at(stop))

@@ -7,6 +7,7 @@ from litestar.params import SkipValidation
 
 from amelia.domain.crowd import Limits
 from amelia.ports import agents, journal
+from amelia.trackers import submitted
 
 from . import broadcaster
 
@@ -23,5 +24,6 @@ Journal = NamedDependency[SkipValidation[journal.Journal]]
 ObjectStore = NamedDependency[SkipValidation[agents.ObjectStore]]
 Broadcaster = NamedDependency[SkipValidation[broadcaster.Broadcaster]]
 TheCaller = NamedDependency[SkipValidation[Caller]]
+IssueReader = NamedDependency[SkipValidation[submitted.IssueReader]]
 AllowFile = NamedDependency[SkipValidation[bool]]
 QueueLimits = NamedDependency[SkipValidation[Limits]]

@@ -13,7 +13,7 @@ from amelia.contract.views import StartRequest, WorkflowPage, WorkflowView
 from amelia.contract.workflow import Status
 from amelia.workspace.address import check_branch, check_url
 
-from .depends import AllowFile, Journal, QueueLimits, TheCaller
+from .depends import AllowFile, IssueReader, Journal, QueueLimits, TheCaller
 from .orders import IdempotencyKey, command_id, give, the_row
 from .present import cursor, place_view, read_cursor, workflow_view
 from .problems import answers
@@ -26,29 +26,37 @@ class Workflows(Controller):
     path = "/workflows"
     tags = ("workflows",)
 
-    @post(status_code=202, responses=answers(400, 401, 413, 422, 503))
+    @post(status_code=202, responses=answers(400, 401, 404, 413, 422, 503))
     async def start(
         self,
         data: JSONBody[StartRequest],
         journal: Journal,
         caller: TheCaller,
         allow_file: AllowFile,
+        issues: IssueReader,
         idempotency_key: IdempotencyKey = "",
     ) -> Response[WorkflowView]:
-        """Accepted means recorded: it is never lost. The same ``Idempotency-Key`` starts one workflow, not two."""
+        """Accepted means recorded: it is never lost. The same ``Idempotency-Key`` starts one workflow, not two.
+
+        An issue without a title is a reference, as in ``acme/shop#7``: the tracker is read before anything is recorded.
+        """
         check_url(data.repository, local=allow_file)
         if data.base:
             check_branch(data.base)
         id_ = command_id(caller, "start", idempotency_key)
+        workflow_id = derived_workflow_id(caller.team, id_)
+        issue, profile = data.issue, data.profile
+        if not (idempotency_key and await journal.get(workflow_id)):
+            issue, profile = await issues.complete(issue, profile, data.repository)
         command = c.StartWorkflow(
             id=id_,
-            workflow_id=derived_workflow_id(caller.team, id_),
+            workflow_id=workflow_id,
             actor=caller.name,
             correlation_id=id_,
-            issue=data.issue,
+            issue=issue,
             repository=data.repository,
             base=data.base,
-            profile=data.profile,
+            profile=profile,
             auto_approve=data.auto_approve or data.profile.auto_approve,
             owner=caller.name,
             team=caller.team,

@@ -1,6 +1,7 @@
 """The dispatcher's parts, put together."""
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from amelia.policy_file import PolicyFile
 from amelia.ports.journal import Journal
 from amelia.ports.queues import Queue
 from amelia.settings import Settings, read_secret
+from amelia.trackers import connection as tracking
+from amelia.trackers.submitted import LookedUp
 
 from .admission import Gatekeeper
 from .attempt import Attempts
@@ -29,6 +32,7 @@ from .pushing import GitRemote
 from .redriven import Redriven
 from .relay import Relay
 from .sweep import Sweeper
+from .telling import Teller
 
 
 class Part(Protocol):
@@ -52,8 +56,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         commands = SqsQueue(sqs, settings.commands_queue, settings.commands_dead_queue, visibility_seconds=seconds)
         events_again = SqsQueue(sqs, settings.events_queue, settings.events_dead_queue, visibility_seconds=seconds)
         teams = teams_of(settings.ci_teams)
+        trackers = await stack.enter_async_context(tracking.open_trackers(tracking.access(settings, os.environ)))
         intake = Intake(
-            journal, teams, allow_file=settings.takes_local_repositories, judges=bool(settings.approval_policy_file)
+            journal,
+            teams,
+            allow_file=settings.takes_local_repositories,
+            judges=bool(settings.approval_policy_file),
+            issues=LookedUp(trackers),
         )
         access = Access(
             token=read_secret(settings.github_token_file),
@@ -92,6 +101,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             resend_seconds=settings.resend_seconds,
             again={"events": events_again},
             orders=Redriven(journal, intake.handle).take,
+            tells=Teller(journal, trackers, link=settings.public_url).take,
         )
         dead_commands = settings.commands_dead_queue
         dead = SqsQueue(sqs, dead_commands, dead_commands, visibility_seconds=seconds)

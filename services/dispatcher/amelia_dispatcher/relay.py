@@ -26,7 +26,7 @@ Send = Callable[[Sequence[Outgoing]], Awaitable[None]]
 class Relay:
     """One loop for each destination, so that one that is away or slow keeps nothing from the others. ``again`` are the
     queues to which dead letters can be sent once more, besides the one of commands; ``orders`` takes CI's that are
-    redriven, and settles them."""
+    redriven, and ``tells`` what is for the trackers; they settle it."""
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Relay:
         resend_seconds: float,
         again: Mapping[Destination, Queue] | None = None,
         orders: Send | None = None,
+        tells: Send | None = None,
     ) -> None:
         self._journal = journal
         self._bus = bus
@@ -46,6 +47,8 @@ class Relay:
         self._sends["bus"] = self._publish
         if orders is not None:
             self._sends["ci"] = orders
+        if tells is not None:
+            self._sends["tracker"] = tells
         self._woken: dict[str, asyncio.Event] = {one: asyncio.Event() for one in self._sends}
 
     async def run(self, stop: asyncio.Event) -> None:

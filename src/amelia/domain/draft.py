@@ -14,6 +14,7 @@ from .consequences import attend, follow_up
 from .effects import Arrived, Effects, Held, Key, Seen
 from .evolve import evolve, spending, submitted
 from .place import holds_place
+from .telling import tellings
 from .workflow import Workflow, beyond
 
 MOST_EARLY = 512
@@ -100,6 +101,7 @@ class Draft:
             held=(*self._room(), *self._kept),
             unheld=tuple(self._unheld),
             blamed=tuple(self._blamed),
+            tells=tellings(self._seen.workflow, w, self._seen.now),
             renew=self._renew,
             progress=self._progress,
             only_life=w is self._seen.workflow,

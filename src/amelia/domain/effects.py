@@ -7,6 +7,7 @@ import msgspec
 from ..contract.commands import AnyCommand
 from ..contract.envelope import Event
 from .intake import Said
+from .telling import Telling
 from .workflow import Workflow
 
 Reading = Callable[[Workflow, str], Sequence[Event]]
@@ -43,8 +44,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
 
     ``said`` is what the attempt is known to have said (None leaves it). ``held`` are further events to keep, unless
     they are there, and ``unheld`` the keys of early ones that wait no more. ``renew`` extends the lease; ``progress``:
-    the attempt has got on. ``blamed`` are repositories that failed, with the cause. ``only_life``: the workflow is as
-    it was, and only its lease and what was said are to be written.
+    the attempt has got on. ``blamed`` are repositories that failed, with the cause. ``tells`` is what the tracker is
+    told. ``only_life``: the workflow is as it was, and only its lease and what was said are to be written.
     """
 
     workflow: Workflow
@@ -57,6 +58,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     settles: tuple[str, ...] = ()
     executed: Executing | None = None
     blamed: tuple[tuple[str, str], ...] = ()
+    tells: tuple[Telling, ...] = ()
     renew: bool = False
     progress: bool = False
     only_life: bool = False

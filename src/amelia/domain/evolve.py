@@ -122,6 +122,8 @@ def _fold(w: Workflow, event: e.AnyEvent) -> Workflow:
             return control(w, event)
         case e.WorkflowCompleted() | e.DeliveryStarted() | e.BranchPushed() | e.PullRequestOpened():
             return end(w, event)
+        case e.CommandRefused(command_type="tell_issue"):
+            return w
         case e.CommandRefused():
             return failed(w, event.cause) if event.final else replace(w, reason=event.cause)
         case e.EventsMissing():

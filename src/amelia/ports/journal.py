@@ -12,7 +12,7 @@ from ..domain.effects import Arrived, Reading
 from ..domain.workflow import Workflow
 from ..errors import Refused
 
-Destination = Literal["commands", "bus", "events", "ci"]
+Destination = Literal["commands", "bus", "events", "ci", "tracker"]
 Source = Literal["commands", "events", "ci"]
 """A queue that can be read; what its consumer gave up is sent there again when somebody asks for it. What was CI's is
 not: its sender decides what it may, and would be another, so that the dispatcher takes it as it was recorded."""

@@ -133,6 +133,7 @@ def _write(tables: Tables, done: Done, seen: Mapping[str, Seen], now: datetime, 
         tables.hold(held.event.workflow_id, held.kind, key(held.event), held.body)
     outbox = [_queued(m.id, "commands", m.workflow_id, codec.encode(m), now) for _, x in done for m in x.commands]
     outbox += [_queued(m.id, "bus", m.workflow_id, codec.encode(m), now) for _, x in done for m in x.publish]
+    outbox += [_queued(t.id, "tracker", t.workflow_id, msgspec.json.encode(t), now) for _, x in done for t in x.tells]
     for row in outbox:
         tables.outbox.setdefault(row.id, row)
     for settled in (id_ for _, x in done for id_ in x.settles):

@@ -144,6 +144,7 @@ async def _write(
     await _write_held(connection, done)
     outbox = [(m.id, "commands", m.workflow_id, codec.encode(m).decode()) for _, x in done for m in x.commands]
     outbox += [(m.id, "bus", m.workflow_id, codec.encode(m).decode()) for _, x in done for m in x.publish]
+    outbox += [(t.id, "tracker", t.workflow_id, msgspec.json.encode(t).decode()) for _, x in done for t in x.tells]
     if outbox:
         await connection.execute(sql.OUTBOX, *_columns(outbox, 4))
     settles = [outbox_id for _, x in done for outbox_id in x.settles]
