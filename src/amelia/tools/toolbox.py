@@ -7,10 +7,12 @@ import msgspec
 
 from ..drivers.base import Tool, ToolCall
 from ..errors import AmeliaError
+from ..redaction import ours
 from ..workspace.tree import Tree
 from . import files, find, shell
 from .paths import ToolError
 from .schema import parameters
+from .unseen import placeholder, refusal
 
 LONGEST_ANSWER = 30_000
 """Characters of one tool result; what is longer loses its middle."""
@@ -99,19 +101,21 @@ class Toolbox:
             return ""
 
     async def use(self, call: ToolCall) -> Answer:
-        """Never raises for what the agent or the repository did wrong: that is an answer too."""
+        """Never raises for what the agent or the repository did wrong: that is an answer too. No secret is in it."""
         skill = self._skills.get(call.name)
         if skill is None:
             return Answer(f"there is no tool {call.name}; there are: {', '.join(self._skills)}", ok=False)
+        if call.name in CHANGING and (mark := placeholder(call.arguments)):
+            return Answer(refusal(mark), ok=False)
         try:
             arguments = msgspec.convert(call.arguments, skill.arguments)
-            return Answer(shorten(await skill.run(self._tree, arguments)))
+            return Answer(shorten(ours().text(await skill.run(self._tree, arguments))))
         except msgspec.ValidationError as error:
             return Answer(f"the arguments of {call.name} do not fit: {error}", ok=False)
         except (ToolError, AmeliaError) as error:
-            return Answer(shorten(str(error)), ok=False)
+            return Answer(shorten(ours().text(str(error))), ok=False)
         except (OSError, ValueError) as error:
-            return Answer(f"{call.name} failed: {error}", ok=False)
+            return Answer(ours().text(f"{call.name} failed: {error}"), ok=False)
 
 
 def shorten(text: str, most: int = LONGEST_ANSWER) -> str:
