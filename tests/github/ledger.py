@@ -34,6 +34,7 @@ class Pull(msgspec.Struct):
     body: str = ""
     draft: bool = False
     state: str = "open"
+    merged: bool = False
     user: str = ""
 
 

@@ -273,7 +273,7 @@ class Peer:
             "title": pull.title,
             "body": pull.body or None,
             "draft": pull.draft,
-            "merged_at": None,
+            "merged_at": "2026-01-01T00:00:00Z" if pull.merged else None,
             "user": {"login": pull.user},
             "head": {
                 "ref": pull.head,

@@ -53,7 +53,9 @@ async def test_one_that_exists_and_is_not_shown_yet_is_waited_for(peer: GitHubPe
     assert (await peer.open()).adopted
 
 
-async def test_an_open_one_gets_the_new_body_and_a_closed_one_is_left_as_it_is(peer: GitHubPeer) -> None:
+async def test_an_open_one_gets_the_new_body_and_one_that_was_closed_with_its_branch_is_opened_again(
+    peer: GitHubPeer,
+) -> None:
     await peer.open(body="old")
     assert (await peer.open(body="new")).adopted
     [pull] = peer.ledger.kept.pulls
@@ -61,7 +63,25 @@ async def test_an_open_one_gets_the_new_body_and_a_closed_one_is_left_as_it_is(p
     pull.state = "closed"
     again = await peer.open(body="newer")
     assert (again.number, again.adopted) == (1, True)
-    assert (pull.state, pull.body) == ("closed", f"new\n\n{marker(WORKFLOW)}")
+    assert (pull.state, pull.body) == ("open", f"newer\n\n{marker(WORKFLOW)}")
+
+
+async def test_one_that_cannot_be_opened_again_is_followed_by_a_new_one(peer: GitHubPeer) -> None:
+    await peer.open()
+    [pull] = peer.ledger.kept.pulls
+    pull.state = "closed"
+    said = '{"message": "state cannot be changed. The branch was force-pushed or recreated."}'
+    peer.ledger.fail(Fault(path="/pulls/1", method="PATCH", status=422, body=said))
+    again = await peer.open()
+    assert (again.number, again.adopted) == (2, False)
+
+
+async def test_one_that_was_merged_is_left_as_it_is(peer: GitHubPeer) -> None:
+    await peer.open(body="old")
+    [pull] = peer.ledger.kept.pulls
+    pull.state, pull.merged = "closed", True
+    assert (await peer.open(body="new")).number == 1
+    assert (pull.state, pull.body) == ("closed", f"old\n\n{marker(WORKFLOW)}")
 
 
 async def test_line_ends_of_githubs_own_editor_are_no_difference(peer: GitHubPeer) -> None:

@@ -27,8 +27,9 @@ class GitHub:
         known = await pulls.repository()
         pulls.name = known.full_name
         whole = marked(body, workflow_id)
-        if (found := await _ours(pulls, branch, workflow_id)) is not None:
-            return await _adopt(pulls, found, whole)
+        found = await _ours(pulls, branch, workflow_id)
+        if found is not None and (adopted := await _adopt(pulls, found, whole)) is not None:
+            return adopted
         base = base or known.default_branch
         answer = await pulls.create(head=branch, base=base, title=title, body=whole, draft=draft)
         if draft and answer.status == 422 and "draft" in answer.message.lower():
@@ -46,8 +47,9 @@ async def _second_look(
     """GitHub says no: perhaps because an earlier request, or another process, has been faster."""
     said = answer.message
     if "already exists" in said.lower():
-        if (found := await _ours(pulls, branch, workflow_id)) is not None:
-            return await _adopt(pulls, found, body)
+        found = await _ours(pulls, branch, workflow_id)
+        if found is not None and (adopted := await _adopt(pulls, found, body)) is not None:
+            return adopted
         raise Unavailable(f"a pull request from {branch} of {pulls.name} exists and is not shown yet; try again later")
     if "no commits between" in said.lower():
         raise Refused(f"{branch} of {pulls.name} has nothing that {base} does not have; nothing is left to propose")
@@ -74,7 +76,11 @@ async def _ours(pulls: Pulls, branch: str, workflow_id: str) -> Pull | None:
     return None
 
 
-async def _adopt(pulls: Pulls, pull: Pull, body: str) -> PullRequest:
+async def _adopt(pulls: Pulls, pull: Pull, body: str) -> PullRequest | None:
+    """One that was closed, as GitHub does when its branch is taken back, is opened again; None when GitHub does not do
+    it, because the branch is another one by now."""
+    if pull.state != "open" and not pull.merged_at:
+        return _told(pull, adopted=True) if await pulls.reopen(pull, body) else None
     if pull.state == "open" and _plain(pull.body or "") != _plain(body):
         await pulls.rewrite(pull, body)
     return _told(pull, adopted=True)

@@ -25,7 +25,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Pull(msgspec.Struct, frozen=True):
-    """``body`` is None when it is empty."""
+    """``body`` is None when it is empty, ``merged_at`` when it was not merged."""
 
     number: int
     html_url: str
@@ -33,6 +33,7 @@ class Pull(msgspec.Struct, frozen=True):
     head: Head
     draft: bool = False
     body: str | None = None
+    merged_at: str | None = None
 
 
 class ForgetfulCredentials(Credentials, Protocol):
@@ -89,6 +90,14 @@ class Pulls:
         answer = await self._ask("PATCH", f"/repos/{self.name}/pulls/{pull.number}", doing, data={"body": body})
         if answer.status != 200:
             raise self.error(answer, doing)
+
+    async def reopen(self, pull: Pull, body: str) -> bool:
+        doing = f"reopening pull request {pull.number} of {self.name}"
+        data = {"state": "open", "body": body}
+        answer = await self._ask("PATCH", f"/repos/{self.name}/pulls/{pull.number}", doing, data=data)
+        if answer.status not in (200, 422):
+            raise self.error(answer, doing)
+        return answer.status == 200
 
     def error(self, answer: Answer, doing: str) -> AmeliaError:
         way_out = f"give the token or the GitHub App access to {self.name} with contents: write, pull_requests: write"
