@@ -1,6 +1,8 @@
 """Who has spent what, and what may be spent: every attempt of a workflow has a sum of its own that only grows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import reduce
 
 from ..contract.events import Share
 from ..contract.workflow import Budget, Left, Money
@@ -28,6 +30,7 @@ class Account:
         self.epoch = epoch
         self._spent: dict[int, Money] = {}
         self._shares: dict[int, dict[Whose, Money]] = {}
+        self._promised: list[Money] = []
         self.allow(left or Left(), spent or {})
 
     def allow(self, left: Left, spent: Spent) -> None:
@@ -76,8 +79,17 @@ class Account:
         """What may be spent in all."""
         return Budget(microdollars=self._most.microdollars or 0, tokens=self._most.tokens or 0)
 
+    @contextmanager
+    def promised(self, price: Money) -> Iterator[None]:
+        """While a call is under way nobody beside it can spend what it will probably cost."""
+        self._promised.append(price)
+        try:
+            yield
+        finally:
+            self._promised.remove(price)
+
     def has_room_for(self, price: Money) -> bool:
-        after = plus(self.all, price)
+        after = reduce(plus, self._promised, plus(self.all, price))
         dollars, tokens = self._most.microdollars, self._most.tokens
         return (dollars is None or after.cost_microdollars <= dollars) and (tokens is None or after.tokens <= tokens)
 
