@@ -69,9 +69,9 @@ class Basket:
         self._count += 1
         return await self._keep(f"output-{self.conversation}-{self._count}.txt", data)
 
-    async def report(self, data: bytes) -> str:
-        """What the tests said last in this conversation."""
-        return await self._keep(f"tests-{self.conversation}.txt", data)
+    async def report(self, data: bytes, whose: str = "") -> str:
+        """What the tests said last in this conversation, or another that ``whose`` names."""
+        return await self._keep(f"tests-{whose or self.conversation}.txt", data)
 
     async def _keep(self, name: str, data: bytes) -> str:
         self.fresh.append(await self._artifacts.store(name, data))

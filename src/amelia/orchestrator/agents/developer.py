@@ -13,6 +13,7 @@ from ...tools.shell import report
 from ...tools.toolbox import READING, WRITING, one_line, shorten
 from ...workspace.lanes import still_marked
 from ...workspace.tree import Tree
+from ..artifacts import Basket
 from ..prompts import prompt
 from ..site import Site
 from ..state import REVIEW_ROUND, Going, Work
@@ -71,9 +72,11 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Done:
-    verification = Verification(desk.tree, task.verification, desk.files)
+    label = site.label("developer", task.id, desk.round)
+    basket = site.basket(label)
+    verification = Verification(desk.tree, task.verification, basket, desk.files)
     part = Part(
-        label=site.label("developer", task.id, desk.round),
+        label=label,
         system=prompt("developer"),
         opening=lambda: _opening(site, work, task, kind, desk.tree),
         skills=READING | WRITING,
@@ -81,6 +84,7 @@ async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Do
         tool_description="Ends the task. The verification is run then; if it fails, you get its output and go on.",
         answer=FinishTask,
         accept=verification.accept,
+        basket=basket,
     )
     outcome = await talk(site, work, part, tree=desk.tree, begun=desk.begun)
     if outcome.answer is None:
@@ -96,9 +100,10 @@ async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Do
 class Verification:
     """The task's own command, run here and not only claimed. ``exit`` is that of the last run."""
 
-    def __init__(self, tree: Tree, command: str, merged: tuple[str, ...] = ()) -> None:
+    def __init__(self, tree: Tree, command: str, basket: Basket, merged: tuple[str, ...] = ()) -> None:
         self._tree = tree
         self._command = command
+        self._basket = basket
         self._merged = merged
         self.exit: int | None = None
 
@@ -111,9 +116,11 @@ class Verification:
             return ""
         ended = await self._tree.run(self._command, VERIFICATION_SECONDS)
         self.exit = ended.code
+        said = report(ended, VERIFICATION_SECONDS)
+        await self._basket.report(f"$ {self._command}\n{said}\n".encode())
         if ended.code == 0 and not ended.timed_out:
             return ""
-        how = f"the verification `{self._command}` does not pass: {report(ended, VERIFICATION_SECONDS)}"
+        how = f"the verification `{self._command}` does not pass: {said}"
         return shorten(how, 12_000)
 
 

@@ -1,6 +1,7 @@
 """The loop every agent runs: the model's turn, the tools it calls, their results, until its answer is accepted."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from typing import Generic, TypeVar
 
 import msgspec
@@ -68,9 +69,11 @@ async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = Non
     """Continues where an earlier attempt stopped. Raises ``Unavailable`` when the model stays away, ``Stopped`` before
     a turn that must not begin. ``tree`` is the main worktree when none is given, ``begun`` the step's first attempt."""
     tree = tree or await site.tree(work)
+    basket = part.basket or site.basket(part.label)
     async with Record(site.shelf(begun or work.begun, part.label), tree, site.account) as record:
-        said = await record.load() or Transcript(messages=(Message("user", (Text(await _opening(part)),)),))
-        loop = Loop(site, part, tree, record, said, frozenset(note.id for note in (*work.notes, *said.notes)))
+        said = await record.load() or await _opened(part, basket)
+        basket.resume(said.artifacts)
+        loop = Loop(site, part, tree, record, basket, frozenset(note.id for note in (*work.notes, *said.notes)))
         while not said.over:
             said, changed = await loop.turn(said)
             reach("turned")
@@ -85,7 +88,7 @@ class Loop(Generic[T]):
     """``read`` are the ids of the notes that are no news any more."""
 
     def __init__(
-        self, site: Site, part: Part[T], tree: Tree, record: Record, said: Transcript, read: frozenset[str]
+        self, site: Site, part: Part[T], tree: Tree, record: Record, basket: Basket, read: frozenset[str]
     ) -> None:
         self._site = site
         self._part = part
@@ -96,8 +99,7 @@ class Loop(Generic[T]):
         self._ear = Ear(site, part.label, self._voice)
         answer = Tool(name=part.tool, description=part.tool_description, parameters=parameters(part.answer))
         self._tools = (*self._box.tools, answer)
-        self._basket = part.basket or site.basket(part.label)
-        self._basket.resume(said.artifacts)
+        self._basket = basket
         self._changing = CHANGING | {part.tool} if CHANGING & part.skills.keys() else frozenset[str]()
 
     async def turn(self, said: Transcript) -> tuple[Transcript, bool]:
@@ -148,11 +150,16 @@ class Loop(Generic[T]):
         )
 
     async def _hear(self, said: Transcript, request: Request) -> Turn:
-        def check(asked: Request) -> None:
-            self._site.check_budget(next_call(asked, said.usage, said.turns, self._site.prices))
-            self._say_read(said)
+        with ExitStack() as promises:
 
-        return await self._ear.hear(request, check)
+            def check(asked: Request) -> None:
+                promises.close()
+                price = next_call(asked, said.usage, said.turns, self._site.prices)
+                self._site.check_budget(price)
+                promises.enter_context(self._site.account.promised(price))
+                self._say_read(said)
+
+            return await self._ear.hear(request, check)
 
     @property
     def _window(self) -> int:
@@ -254,8 +261,9 @@ class Loop(Generic[T]):
         return replace(said, silent=said.silent + 1, messages=(*said.messages, Message("user", (Text(words),))))
 
 
-async def _opening(part: Part[T]) -> str:
-    return part.opening if isinstance(part.opening, str) else await part.opening()
+async def _opened(part: Part[T], basket: Basket) -> Transcript:
+    opening = part.opening if isinstance(part.opening, str) else await part.opening()
+    return Transcript(messages=(Message("user", (Text(opening),)),), artifacts=basket.taken())
 
 
 def _spoken(message: Message) -> Message:

@@ -9,6 +9,7 @@ from ...contract.plan import Verdict
 from ...contract.workflow import Note, Profile
 from ...drivers.base import Usage
 from ...tools.toolbox import READING, shorten
+from ..artifacts import Basket
 from ..prompts import prompt
 from ..site import Site
 from ..state import Work
@@ -31,7 +32,7 @@ def focuses(profile: Profile) -> tuple[str, ...]:
 async def judge(site: Site, work: Work) -> Outcome[Verdict]:
     """Several judge at once. Who approves stands for nothing while another gave no verdict; who sends back does."""
     names = focuses(site.job.profile)
-    opening = Once(lambda: _opening(site, work))
+    opening = Once(lambda basket: _opening(site, work, basket))
     tree = await site.tree(work)
     ended = await asyncio.gather(
         *(talk(site, work, _part(site, work, opening, focus)) for focus in names), return_exceptions=True
@@ -68,25 +69,28 @@ def together(outcomes: dict[str, Outcome[Verdict]]) -> Outcome[Verdict]:
 class Once:
     """Made when the first reviewer asks for it, and the same for all."""
 
-    def __init__(self, make: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, make: Callable[[Basket], Awaitable[str]]) -> None:
         self._make = make
         self._making = asyncio.Lock()
         self._made: str | None = None
 
-    async def __call__(self) -> str:
+    async def __call__(self, basket: Basket) -> str:
         async with self._making:
             if self._made is None:
-                self._made = await self._make()
+                self._made = await self._make(basket)
             return self._made
 
 
 def _part(site: Site, work: Work, opening: Once, focus: str) -> Part[Verdict]:
+    label = site.label("reviewer", focus, work.round)
+    basket = site.basket(label)
+
     async def open_with() -> str:
-        common = await opening()
+        common = await opening(basket)
         return f"{common}\n\n{prompt(f'reviewer_{focus}')}" if focus else common
 
     return Part(
-        label=site.label("reviewer", focus, work.round),
+        label=label,
         system=prompt("reviewer"),
         opening=open_with,
         skills=READING,
@@ -94,6 +98,7 @@ def _part(site: Site, work: Work, opening: Once, focus: str) -> Part[Verdict]:
         tool_description="Submits your verdict. Call it once, when you have seen enough.",
         answer=Verdict,
         accept=_accept,
+        basket=basket,
     )
 
 
@@ -106,11 +111,15 @@ async def _accept(verdict: Verdict) -> str:
     return misplaced(verdict)
 
 
-async def _opening(site: Site, work: Work) -> str:
+async def _opening(site: Site, work: Work, basket: Basket) -> str:
     tree = await site.tree(work)
     plan = msgspec.json.format(msgspec.json.encode(work.agreed)).decode()
     diff = (await tree.diff()).decode(errors="replace")
-    checks = [check.said() for check in await checked(site, work, tree)]
+    ran = await checked(site, work, tree)
+    if ran:
+        whole = "\n".join(f"$ {check.command}\n{check.report or 'not run again'}\n" for check in ran)
+        await basket.report(whole.encode(), f"reviewer-{work.round}")
+    checks = [check.said() for check in ran]
     if not work.agreed.test_command:
         checks.insert(0, "The plan names no test command.")
     parts = [
