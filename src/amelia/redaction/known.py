@@ -18,15 +18,15 @@ _WEAK = re.compile(r"(?:_KEY|_PAT|_AUTH|_COOKIE|_SALT)$", re.IGNORECASE)
 """Names that end like a secret's more often than they are one's: what they hold has to look like one."""
 _IN_FILE = re.compile(r"(?:TOKEN|KEY|SECRET|PASSWORD|CREDENTIALS)_FILE$", re.IGNORECASE)
 _USERINFO = re.compile(r"://([^\s/:@]*):([^\s/@]+)@")
-_OURS_BY_NAME = frozenset({"AMELIA_MASTER_SECRET"})
-"""Variables of ours that name a secret and do not hold it."""
+_NONE = frozenset({"AMELIA_MASTER_SECRET", "PWD", "OLDPWD"})
+"""Variables that are called like a secret and hold none: a name, the working directory."""
 
 
 def in_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Kind and value: of variables that are named like secrets, of passwords in addresses, and of the files that
     variables such as ``*_TOKEN_FILE`` name. A file that cannot be read holds none of ours."""
     for name, value in environ.items():
-        if name in _OURS_BY_NAME:
+        if name in _NONE:
             continue
         if _IN_FILE.search(name):
             yield from in_file(name.removesuffix("_FILE"), value)
