@@ -1,7 +1,9 @@
 """``amelia start`` without a fleet: the same graph, agents and tools in this process."""
 
+import asyncio
 import getpass
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -10,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from amelia.adapters.local.objects import FolderObjects
 from amelia.client.discover import state_directory
 from amelia.contract.commands import ResumeWorkflow
 from amelia.contract.events import WorkflowSubmitted
 from amelia.contract.ids import derive_id, derived_workflow_id, new_id
+from amelia.contract.views import PlanView
 from amelia.contract.workflow import Issue
 from amelia.domain.decide import decide
 from amelia.domain.workflow import Workflow
@@ -26,6 +30,8 @@ from .model import model
 from .printing import clean, document, dollars, json_line, paint_status
 from .record import Record, now
 from .start import budget
+from .story import plan_view
+from .telling import telling
 from .terminal import can_ask
 from .views import View, view
 
@@ -65,8 +71,23 @@ def _run(asked: "Asked") -> None:
             _end(record, asked, again=True)
             return
         asks = can_ask() and asked.output == "text" and asked.mode != "wait"
+        stack.enter_context(telling(record))
         worked(record, asked, stack, shown, asks=asks).to_the_end()
         _end(record, asked, again=False)
+
+
+def planned(asked: "Asked") -> PlanView:
+    """The plan of the issue's run, made when there is none yet. When it comes to none, says so and exits with 1."""
+    with ExitStack() as stack:
+        shown = view(asked.output, silent=asked.output == "json" or not sys.stdout.isatty())
+        record = taken_up(asked, stack, shown)
+        again = record.row.ended
+        if record.row.block is None and not again:
+            worked(record, asked, stack, shown, asks=False).to_the_plan()
+        if record.row.block is None:
+            _end(record, asked, again=again)
+            raise click.exceptions.Exit(FAILED)
+        return asyncio.run(plan_view(record, record.row.block, FolderObjects(record.folder / "objects")))
 
 
 def taken_up(asked: "Asked", stack: ExitStack, shown: View) -> Record:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -12,11 +12,15 @@ from msgspec.structs import replace
 from amelia.contract import events as e
 from amelia.contract.codec import encode
 from amelia.contract.envelope import Event
+from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict
 from amelia.redaction import ours
 
 from .story import FILE, Story
 from .views import View
+
+Changed = Callable[[Workflow, Workflow, str], None]
+"""Given the workflow before an event and after it, and when that was."""
 
 
 class Record(Story):
@@ -29,6 +33,7 @@ class Record(Story):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         super().__init__(folder)
         self._shown = shown
+        self.changed: Changed | None = None
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,7 +53,10 @@ class Record(Story):
         self._file.flush()
         if stamped.fact or not stamped.ordinal:
             os.fsync(self._file.fileno())
+        before = self.workflow
         self.fold(stamped)
+        if self.changed is not None and before is not None:
+            self.changed(before, self.row, stamped.timestamp)
         self._shown.show(self.row.sequence, cast("e.AnyEvent", stamped))
 
     def close(self) -> None:
