@@ -19,6 +19,7 @@ workflows = LazyGroup(
         "logs": ("amelia_cli.logs:logs", "What happened, and with --follow what happens."),
         "watch": ("amelia_cli.watching:watch", "What happens in the whole fleet."),
         "diff": ("amelia_cli.reading:diff", "The change as a unified diff."),
+        "apply": ("amelia_cli.apply:apply", "Bring the work into a checkout here, as a branch."),
         "artifacts": ("amelia_cli.artifacts:artifacts", "What its runs kept, to look at or to fetch."),
         "usage": ("amelia_cli.reading:usage", "Tokens and cost."),
     },

@@ -66,6 +66,7 @@ class PretendFleet:
         self.queue = QueueView(in_progress=0, limit=2, waiting=0, items=())
         self.letters: dict[str, DeadLetterView] = {}
         self.artifacts: tuple[ArtifactView, ...] = ()
+        self.bundle: bytes | None = b"# v2 git bundle\n"
         self.plan_facts: dict[str, Any] = {}
         self.starts_as: dict[str, Any] = {"status": "pending"}
         self.url = ""
@@ -186,8 +187,8 @@ class PretendFleet:
                 return b"--- a/total.py\n+++ b/total.py\n\xff\n"
             case "GET", "artifacts":
                 return msgspec.json.encode(ArtifactList(workflow_id=view.id, items=self.artifacts))
-            case "GET", "artifacts/work.bundle":
-                return b"# v2 git bundle\n"
+            case "GET", "artifacts/work.bundle" if self.bundle is not None:
+                return self.bundle
             case "POST", "approve" | "reject":
                 return self._decide(view, what, msgspec.json.decode(body, type=DecisionRequest))
             case "POST", "revise":
