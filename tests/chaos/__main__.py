@@ -24,6 +24,10 @@ from tests.chaos.hazards import CLEAR, failpoints
 from tests.chaos.issues import stories, write_conversation
 from tests.chaos.storm import Outcome, Plan, Say, blow, summary
 
+from amelia.failpoints import POINTS
+
+_MANY = 100
+"""Workflows, of which some pass every failpoint often enough."""
 PLANTED = Path(__file__).parent / "planted"
 BUGS = sorted(path.stem for path in PLANTED.glob("bugs/*.py"))
 
@@ -102,6 +106,9 @@ def _report(plan: Plan, environ: dict[str, str], keep: Path | None) -> int:
     root = keep or Path(tempfile.mkdtemp(prefix="amelia-chaos-"))
     root.mkdir(exist_ok=True)
     outcome, violations = run(plan, root, lambda text: print(text, flush=True), environ)
+    if plan.pace and plan.workflows >= _MANY:
+        reached = {mark.partition(".")[0] for mark in outcome.struck}
+        violations += [f"the storm never struck at {point}" for point in POINTS if point not in reached]
     for violation in violations:
         print(violation)
     print(f"hazards: {outcome.hazards}; failpoints: {', '.join(outcome.struck)}")

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Intent = Literal["approve", "auto", "reject", "cancel", "leave", "broken"]
+Intent = Literal["approve", "auto", "reject", "cancel", "leave", "broken", "pause", "revise", "retry", "tell"]
 
 
 class Story(msgspec.Struct, kw_only=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.chaos.evidence import Intent, Story
 
-_USUAL: list[Intent] = ["approve"] * 5
+_USUAL: list[Intent] = ["approve", "tell", "pause", "revise", "retry"]
 _IDENTITY = ("-c", "user.name=Chaos", "-c", "user.email=chaos@example.invalid")
 
 
@@ -25,7 +25,8 @@ def make_repositories(root: Path, count: int) -> list[Path]:
 
 
 def stories(seed: int, count: int, repositories: list[str]) -> list[Story]:
-    """In every ten of them most are approved; the rest is rejected, cancelled, left waiting or cannot be cloned."""
+    """In every ten of them most come to be approved: at once, after a revision, a pause, a message, or after they were
+    cancelled and taken up again; the rest is rejected, cancelled, left waiting or cannot be cloned."""
     drawn = random.Random(f"stories/{seed}")
     local = [address for address in repositories if address.startswith("file:")]
     intents: list[Intent] = [*_USUAL, "auto", "auto", "cancel", "cancel", "reject"]

@@ -9,6 +9,7 @@ import msgspec
 from tests.chaos.evidence import Reading, Story
 
 _ENDED = frozenset({"completed", "failed", "cancelled"})
+_PATHS = {"tell": "messages"}
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -69,10 +70,19 @@ class Person:
     async def live(self) -> None:
         await self._start()
         try:
-            if self._story.intent == "cancel":
-                await asyncio.gather(self._cancel_sometime(), self._see_it_through())
-            else:
-                await self._see_it_through()
+            match self._story.intent:
+                case "cancel":
+                    await asyncio.gather(self._cancel_sometime(), self._see_it_through())
+                case "retry":
+                    await self._cancel_sometime()
+                    await self._take_up_again()
+                    await self._see_it_through()
+                case "pause":
+                    await asyncio.gather(self._pause_sometime(), self._see_it_through())
+                case "tell":
+                    await asyncio.gather(self._tell_sometime(), self._see_it_through())
+                case _:
+                    await self._see_it_through()
         finally:
             self._story.done = self._story.polls[-1:] != [] and self._settled(self._story.polls[-1])
 
@@ -111,6 +121,9 @@ class Person:
         return status in _ENDED or (status == "blocked" and self._story.intent == "leave")
 
     async def _decide(self, view: dict[str, Any]) -> None:
+        if self._story.intent == "revise" and not any(verb == "revise" for verb, _ in self._story.said):
+            await self._revise(view)
+            return
         verb = "reject" if self._story.intent == "reject" else "approve"
         decision = {"block_id": view["block_id"], "plan_sha256": view["plan_sha256"]}
         if self._random.random() < 0.2:
@@ -134,13 +147,50 @@ class Person:
         if status != 409:
             self._story.wrong.append(f"{verb} of another plan was answered {status}: {answer}")
 
+    async def _revise(self, view: dict[str, Any]) -> None:
+        body = {"block_id": view["block_id"], "plan_sha256": view["plan_sha256"], "feedback": "Think again."}
+        await self._order("revise", body, turn=view["block_id"], twice=self._random.random() < 0.3)
+
     async def _cancel_sometime(self) -> None:
         await asyncio.sleep(self._random.random() * 8)
-        status, answer = await self._desk.ask("DELETE", f"/workflows/{self._story.id}", key=f"{self._story.key}/cancel")
-        if status == 200:
-            self._story.said.append(("cancel", ""))
-        elif status != 409:
-            self._story.wrong.append(f"cancel was answered {status}: {answer}")
+        await self._order("cancel")
+
+    async def _take_up_again(self) -> None:
+        """What was cancelled; what had ended before it could be is left alone."""
+        if any(verb == "cancel" for verb, _ in self._story.said):
+            await asyncio.sleep(self._random.random() * 3)
+            await self._order("retry", {"start": self._random.random() < 0.5}, twice=True)
+
+    async def _pause_sometime(self) -> None:
+        """Until it is: a plan that waits cannot be paused."""
+        for turn in range(200):
+            await asyncio.sleep(0.3 + self._random.random() * 2)
+            if self._story.done or self._story.polls[-1:] == ["completed"]:
+                return
+            if await self._order("pause", {"reason": "lunch"}, turn=turn):
+                break
+        await asyncio.sleep(self._random.random() * 4)
+        await self._order("resume", {}, twice=True)
+
+    async def _tell_sometime(self) -> None:
+        for turn in range(2):
+            await asyncio.sleep(self._random.random() * 6)
+            await self._order("tell", {"text": f"Mind the {turn}."}, turn=turn, twice=True)
+
+    async def _order(self, verb: str, body: object = None, *, turn: object = 0, twice: bool = False) -> bool:
+        """Whether it was accepted. ``twice``: under one key, at the same time."""
+        one = f"/workflows/{self._story.id}"
+        method, path = ("DELETE", one) if verb == "cancel" else ("POST", f"{one}/{_PATHS.get(verb, verb)}")
+        key = f"{self._story.key}/{verb}/{turn}"
+        asked = [self._desk.ask(method, path, key=key, body=body) for _ in range(1 + twice)]
+        answers = await asyncio.gather(*asked)
+        for status, answer in answers:
+            if status not in (200, 202, 409):
+                self._story.wrong.append(f"{verb} was answered {status}: {answer}")
+        accepted = any(status in (200, 202) for status, _ in answers)
+        if accepted:
+            self._story.said.append((verb, ""))
+        return accepted
 
 
 class Watcher:
