@@ -10,6 +10,7 @@ from .lazy import LazyGroup
 
 _COMMANDS = {
     "start": ("amelia_cli.start:start", "Work an issue, here or on a fleet."),
+    "plan": ("amelia_cli.plan:plan", "Have an issue planned here, and nothing carried out."),
     "workflows": ("amelia_cli.workflows:workflows", "Look at the fleet's workflows and decide them."),
     "queue": ("amelia_cli.queue:queue", "Who waits for a turn, for what and until when."),
     "dead-letters": ("amelia_cli.letters:letters", "Messages that were given up: look, send again, discard."),

@@ -68,7 +68,8 @@ def test_a_plan_with_a_mistake_comes_back_with_the_reason(tmp_path: Path, monkey
     seen = editor(
         tmp_path,
         monkeypatch,
-        "file.write_text(('id: a' if number == 1 else 'id: c').join(text.rsplit('id: b' if number == 1 else 'id: a', 1)))",
+        "old, new = ('b', 'a') if number == 1 else ('a', 'c')\n"
+        "file.write_text(f'id: {new}'.join(text.rsplit(f'id: {old}', 1)))",
     )
     changed = edited(PLAN)
     assert changed is not None
