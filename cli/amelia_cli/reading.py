@@ -181,28 +181,3 @@ def diff(workflow: str, url: str, profile: str, settings: str | None, output: st
         document({"workflow_id": workflow_id, "diff": change.decode("utf-8", "replace")})
     else:
         sys.stdout.buffer.write(change)
-
-
-@click.command()
-@click.argument("workflow", metavar="ID")
-@options.looking
-@options.output
-def usage(workflow: str, url: str, profile: str, settings: str | None, output: str) -> None:
-    """Show tokens and cost, altogether and for each attempt.
-
-    \b
-    Example:
-      amelia workflows usage wf-3f2a
-    """
-    plane = options.look(url, profile, settings)
-    view = plane.usage(plane.resolve(workflow))
-    if output == "json":
-        document(view)
-        return
-    spent = [*((str(attempt), money) for attempt, money in sorted(view.attempts.items())), ("all", view.spent)]
-    rows = [
-        (name, str(m.input_tokens), str(m.output_tokens), str(m.cache_read_tokens + m.cache_write_tokens), dollars(m))
-        for name, m in spent
-    ]
-    for line in cells(("ATTEMPT", "INPUT", "OUTPUT", "CACHED", "COST"), rows):
-        click.echo(line)

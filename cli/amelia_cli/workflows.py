@@ -21,7 +21,7 @@ workflows = LazyGroup(
         "diff": ("amelia_cli.reading:diff", "The change as a unified diff."),
         "apply": ("amelia_cli.apply:apply", "Bring the work into a checkout here, as a branch."),
         "artifacts": ("amelia_cli.artifacts:artifacts", "What its runs kept, to look at or to fetch."),
-        "usage": ("amelia_cli.reading:usage", "Tokens and cost."),
+        "usage": ("amelia_cli.usage:usage", "Tokens and cost, by agent, task and model."),
     },
     help="""Look at the fleet's workflows and decide them. An ID may be shortened while it stays unique.
 
