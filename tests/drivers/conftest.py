@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,27 +8,46 @@ import pytest_asyncio
 from amelia.drivers import factory
 from amelia.drivers.base import Driver, Label, Message, Request, Text, Tool
 from amelia.drivers.retries import Patience
+from amelia_replay.reading import read
+
+from .peer import Peer, listening
+from .published import objections
 
 CONVERSATION = Path(__file__).with_name("conformance.yaml")
+COMPATIBLE = "api:openai compatible"
 QUICK = Patience(retries=4, first_wait=0.001, longest_wait=0.002)
 
 
 @pytest.fixture(scope="session")
-def replay() -> Iterator[str]:
-    """The address of a real replay server, in a process of its own."""
-    command = [sys.executable, "-m", "amelia_replay", "--port", "0", "--conversation", str(CONVERSATION)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().split()[-1]
-        finally:
-            server.terminate()
+def peer() -> Iterator[Peer]:
+    """A real replay server on a port of its own."""
+    with listening([read(CONVERSATION)]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def replay(peer: Peer) -> str:
+    return peer.address
+
+
+@pytest.fixture(autouse=True)
+def every_request_is_one_of_the_service(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test is about: what it made a driver ask is checked against what the services publish."""
+    if "peer" not in request.fixturenames:
+        yield
+        return
+    server: Peer = request.getfixturevalue("peer")
+    server.asked()
+    yield
+    objected = {path: found for path, body in server.asked() if (found := objections(path, body))}
+    assert not objected
 
 
 def environment(driver: str, address: str) -> dict[str, str]:
     return {
         "api:anthropic": {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": address},
         "api:openai": {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{address}/v1"},
+        COMPATIBLE: {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{address}/compatible/v1"},
         "api:bedrock": {
             "AWS_ACCESS_KEY_ID": "k",
             "AWS_SECRET_ACCESS_KEY": "s",
@@ -40,9 +57,9 @@ def environment(driver: str, address: str) -> dict[str, str]:
     }[driver]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=factory.names())
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=(*factory.names(), COMPATIBLE))
 async def driver(request: pytest.FixtureRequest, replay: str) -> AsyncIterator[Driver]:
-    made = factory.create(request.param, environ=environment(request.param, replay), patience=QUICK)
+    made = factory.create(request.param.partition(" ")[0], environ=environment(request.param, replay), patience=QUICK)
     yield made
     await made.aclose()
 

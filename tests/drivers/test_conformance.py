@@ -14,6 +14,9 @@ from amelia.drivers.base import Driver, Message, Request, Text, TextDelta, ToolC
 from amelia.drivers.retries import Patience
 from amelia.errors import Refused, Unavailable
 
+from .conftest import COMPATIBLE
+from .peer import Peer
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Ask = Callable[..., Request]
 
@@ -38,8 +41,12 @@ async def test_text_comes_in_pieces_and_then_whole(driver: Driver, ask: Ask) -> 
     assert turn.tool_calls == ()
 
 
-async def test_cached_tokens_are_counted_apart(driver: Driver, ask: Ask) -> None:
+async def test_cached_tokens_are_counted_apart(request: pytest.FixtureRequest, driver: Driver, ask: Ask) -> None:
+    """A service that does not count is counted by length."""
     _, turn = await hear(driver, ask("plain"))
+    if request.node.callspec.id == COMPATIBLE:
+        assert (turn.usage.input_tokens, turn.usage.output_tokens) > (50, 10)
+        return
     assert turn.usage == Usage(input_tokens=120, output_tokens=30, cache_read_tokens=700, cache_write_tokens=50)
 
 
@@ -207,3 +214,20 @@ async def test_a_call_that_got_no_result_is_refused(driver: Driver, ask: Ask) ->
     _, first = await hear(driver, ask("many"))
     with pytest.raises(Refused, match=r"call_1_1, call_1_2 has no result"):
         await hear(driver, ask("many", first.message, results(ToolResult(first.tool_calls[0].id, "text"))))
+
+
+async def test_a_conversation_that_another_service_began_goes_on(driver: Driver, ask: Ask) -> None:
+    """Its ids may be none of this one's."""
+    first = Message("assistant", (ToolCall("functions.read_file:0/ü", "read_file", {"path": "x"}),))
+    _, turn = await hear(driver, ask("one", first, results(ToolResult("functions.read_file:0/ü", "x = 1"))))
+    assert turn.text == "It is done."
+
+
+async def test_the_newest_requests_of_the_user_are_marked_for_the_cache(driver: Driver, ask: Ask, peer: Peer) -> None:
+    """Three marks: the system prompt with the tools before it, and where this request and the one before end."""
+    marks = {"api:anthropic": "cache_control", "api:bedrock": "cachePoint"}
+    _, first = await hear(driver, ask("one"))
+    await hear(driver, ask("one", first.message, results(ToolResult(first.tool_calls[0].id, "x = 1"))))
+    bodies = [body for _, body in peer.asked()]
+    mark = marks.get(driver.name, "cache")
+    assert [str(body).count(f"'{mark}'") for body in bodies[-2:]] == ([2, 3] if driver.name in marks else [0, 0])

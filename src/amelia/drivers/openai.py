@@ -68,7 +68,7 @@ class OpenAIDriver:
             try:
                 return await self._client.chat.completions.create(**self._body(request))
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                said, model = str(error), request.model
+                said, model = _said(error), request.model
                 new = (word for word in _DISPENSABLE if word in said and (model, word) not in self._refused)
                 refused = next(new, None)
                 if refused is None or (refused == "tool_choice" and not request.must_call):
@@ -186,14 +186,21 @@ def _usage(told: Any) -> Usage:
     )
 
 
+def _said(error: openai.APIStatusError) -> str:
+    """The SDK finds a message only in errors of OpenAI's own shape."""
+    bare = error.message == f"Error code: {error.status_code}"
+    return f"{error.status_code}: {error.response.text[:1_000]}" if bare else error.message
+
+
 def _meaning(error: openai.APIError) -> Exception:
     """An error that comes inside a stream has no status; it is taken for a passing one."""
     if not isinstance(error, openai.APIStatusError):
         return Interrupted(error.message)
+    said = _said(error)
     if error.code == "insufficient_quota":
-        return Refused(f"OpenAI refused the request ({error.message}); add credit to the account of OPENAI_API_KEY")
+        return Refused(f"OpenAI refused the request ({said}); add credit to the account of OPENAI_API_KEY")
     if error.status_code in (408, 409, 429) or error.status_code >= 500:
-        return Interrupted(f"{error.status_code}: {error.message}", asked_pause(error.response.headers))
+        return Interrupted(f"{error.status_code}: {said}", asked_pause(error.response.headers))
     if error.status_code in (401, 403):
-        return Refused(f"OpenAI refused the key ({error.message}); set OPENAI_API_KEY to one that may use the model")
-    return Refused(f"OpenAI refused the request ({error.message}); change the model or the request")
+        return Refused(f"OpenAI refused the key ({said}); set OPENAI_API_KEY to one that may use the model")
+    return Refused(f"OpenAI refused the request ({said}); change the model or the request")
