@@ -95,7 +95,10 @@ class Redactor:
                 lines, values = [data], [msgspec.json.decode(data)]
             except (msgspec.DecodeError, RecursionError):
                 return None
-        pairs = zip(lines, values, map(self._value, values), strict=True)
+        cleaned = [self._value(value) for value in values]
+        if all(now is was for now, was in zip(cleaned, values, strict=True)):
+            return data
+        pairs = zip(lines, values, cleaned, strict=True)
         return b"\n".join(line if now is was else msgspec.json.encode(now) for line, was, now in pairs)
 
     def _value(self, value: Any) -> Any:
