@@ -62,7 +62,7 @@ class Redactor:
                 self._remembered, self._size = {}, 0
             self._remembered[text] = found
             self._size += len(text)
-        return found
+        return text if found == text else found
 
     def data(self, data: bytes) -> bytes:
         """Text in any encoding that ASCII is part of; JSON, also in lines, by its strings. A git bundle is left alone:
