@@ -15,6 +15,7 @@ from amelia.contract.workflow import Decision
 from amelia.domain.decide import decide
 from amelia.domain.policy import Policy, decision
 from amelia.domain.workflow import Block
+from amelia.redaction import ours
 
 from .record import Record, now
 from .story import plan_view
@@ -107,7 +108,7 @@ class LocalGate:
 
     def _keep(self, edited: Edited) -> None:
         fresh = self._edited.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(edited))
+        fresh.write_bytes(msgspec.json.encode(ours().value(edited)))
         fresh.replace(self._edited)
 
     def _kept(self) -> Edited | None:

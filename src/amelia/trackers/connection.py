@@ -13,6 +13,7 @@ from ..adapters.github.site import PUBLIC, Site, site
 from ..adapters.jira import JiraAccess, checked, open_jira
 from ..contract.workflow import Issue, TrackerName
 from ..errors import Refused
+from ..redaction import ours
 from ..settings import Settings, read_secret
 from .github import GitHubTracker
 from .jira import JiraTracker
@@ -89,7 +90,7 @@ class Trackers:
         return await self._of(known).read(known.issue)
 
     async def tell(self, known: Known, comment: Comment) -> str:
-        return await self._of(known).tell(known.issue, comment)
+        return await self._of(known).tell(known.issue, ours().value(comment))
 
     def _of(self, known: Known) -> Tracker:
         if known.tracker == "github":
