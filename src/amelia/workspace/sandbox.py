@@ -108,7 +108,7 @@ class Sandbox:
         if means.kind == "landlock":
             seen = without_secrets(readable(self.settings.readable))
             told["read"] = ["/proc", *seen]
-            told["write"] = [*DEVICES, "/dev/shm", *map(str, place.writable)]  # noqa: S108 - shared memory
+            told["write"] = [*DEVICES, "/dev/shm", str(place.tmp), *map(str, place.writable)]  # noqa: S108 - shared memory
         if means.network == "guarded":
             told["denied"] = [_number(network) for network in DENIED]
         told["offline"] = means.network == "off" and means.kind != "bwrap"
@@ -160,7 +160,7 @@ def _bubble(place: Place, settings: SandboxSettings, means: Means) -> list[str]:
         words += [] if not Path(path).exists() else ["--tmpfs", path] if Path(path).is_dir() else _hidden(path)
     for writable in place.writable:
         words += ["--bind", str(writable), str(writable)]
-    if (face := trusted_for(place.git_dir)) is not None:
+    if (face := trusted_for(place.store)) is not None:
         words += ["--symlink", str(place.store), str(face)]
     return [*words, "--remount-ro", "/", "--chdir", str(place.root), "--"]
 
@@ -207,7 +207,9 @@ async def _find_means(sandbox: Sandbox) -> Means:
     nets: list[Network] = ["guarded", "open"] if settings.network == "guarded" else [settings.network]
     said = ""
     with tempfile.TemporaryDirectory(prefix="amelia-probe-") as folder:
-        place = Place(root=Path(folder), git_dir=Path(folder), store=Path(folder), home=Path(folder))
+        inner = Path(folder) / "home"
+        inner.mkdir()
+        place = Place(root=inner, store=inner, home=inner)
         for means in (Means(kind=kind, network=net) for kind in kinds for net in nets):
             if means.kind == "bwrap" and shutil.which("bwrap") is None:
                 said = said or "bwrap is not installed"

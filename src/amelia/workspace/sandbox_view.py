@@ -27,20 +27,28 @@ _PRIVATE_PREFIXES = ("", ".local", ".cargo", ".config")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A worktree: ``root`` and ``git_dir``, the repository's ``store``, and a ``home`` for what runs there."""
+    """A worktree's ``root``, the repository's ``store``, and a ``home`` for what runs there. What can be written lies
+    in folders that cannot, so that nothing in there can put a link in their place."""
 
     root: Path
-    git_dir: Path
     store: Path
     home: Path
 
     @property
     def tmp(self) -> Path:
-        return self.home / ".tmp"
+        return self.home.with_name(f"{self.home.name}.tmp")
 
     @property
     def writable(self) -> tuple[Path, ...]:
-        return (self.store, self.git_dir, self.home, self.root)
+        return (self.store, self.home, self.root)
+
+
+def store_of(git_dir: Path) -> Path:
+    """The repository a worktree's ``git_dir`` belongs to, never by a link that a command could have made."""
+    if git_dir.parent.name != "worktrees":
+        return git_dir
+    store = git_dir.parents[1]
+    return store.with_suffix(".git") if store.suffix == ".trusted" else store
 
 
 def readable(more: Sequence[str]) -> tuple[str, ...]:

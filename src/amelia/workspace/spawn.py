@@ -16,7 +16,7 @@ from .tether import PROGRAM
 
 DRAIN_SECONDS = 2
 """How long output is waited for from a grandchild that left the session and outlives it."""
-MOST_KEPT = 64 * 1024 * 1024
+MOST_KEPT = 16 * 1024 * 1024
 """Bytes of a whole output."""
 
 

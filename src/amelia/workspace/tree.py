@@ -13,7 +13,7 @@ from .address import check_branch
 from .clone import clone
 from .git import Git
 from .sandbox import sandbox
-from .sandbox_view import Place
+from .sandbox_view import Place, store_of
 from .spawn import Exit
 from .staging import stage
 
@@ -105,9 +105,7 @@ class Tree:
 
     @property
     def place(self) -> Place:
-        git_dir = self.git.git_dir
-        store = git_dir.parents[1] if git_dir.parent.name == "worktrees" else git_dir
-        return Place(root=self.root, git_dir=git_dir, store=store, home=self.home)
+        return Place(root=self.root, store=store_of(self.git.git_dir), home=self.home)
 
     async def _back_on_branch(self, commit: str) -> None:
         await self.git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
@@ -149,7 +147,7 @@ async def open_tree(
     """
     check_branch(branch)
     store, root, home = folder / "repository.git", folder / "tree", folder / "home"
-    for old in (root, home):
+    for old in (root, home, home.with_name("home.tmp")):
         await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
     bare = await clone(repository, base, store, token=token, holding=base_commit)
     home.mkdir(parents=True)
