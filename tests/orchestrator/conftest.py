@@ -47,7 +47,8 @@ class ScriptedDriver:
 
     async def stream(self, request: Request) -> AsyncIterator[TextDelta | Turn]:
         label = request.label
-        number = sum(message.role == "assistant" for message in request.messages)
+        answered = sum(message.role == "assistant" for message in request.messages)
+        number = label.turn - 1 if label.turn else answered
         self.asked.append((label.agent, label.task, label.round, number))
         self.requests.append(request)
         if self.before:
