@@ -40,7 +40,7 @@ class Attempts:
         self._journal = journal
         self._runtimes = runtimes
         self._settings = settings
-        self._invocations = Invocations(keys, credentials, settings)
+        self._invocations = Invocations(keys, credentials, settings, journal)
 
     async def opening(self, command_id: str) -> Callable[[Workflow], e.AttemptOpened]:
         """What opens a workflow's next attempt because of the command."""

@@ -5,9 +5,11 @@ from typing import Literal
 
 from amelia.contract.invocation import Invocation
 from amelia.contract.signature import attempt_key
+from amelia.domain.lessons import told
 from amelia.domain.workflow import Workflow, left
 from amelia.errors import NotStarted, Unavailable
 from amelia.ports.forge import Credentials
+from amelia.ports.journal import Journal
 from amelia.ports.queues import Keys
 from amelia.settings import Settings
 
@@ -18,17 +20,19 @@ _CREDENTIAL_SECONDS = 5.0
 
 
 class Invocations:
-    def __init__(self, keys: Keys, credentials: Credentials, settings: Settings) -> None:
+    def __init__(self, keys: Keys, credentials: Credentials, settings: Settings, journal: Journal) -> None:
         self._keys = keys
         self._credentials = credentials
         self._settings = settings
+        self._journal = journal
 
     async def key_version(self) -> int:
         """Of the master secret that new attempts use."""
         return (await self._keys.current())[0]
 
     async def of(self, w: Workflow, command_id: str, purpose: Purpose) -> Invocation:
-        """Raises ``NotStarted`` without a credential to clone with, and ``Refused`` when there will be none."""
+        """With what was learnt about the repository before. Raises ``NotStarted`` without a credential to clone with,
+        and ``Refused`` when there will be none."""
         version, master = await self._keys.current()
         return Invocation(
             command_id=command_id,
@@ -50,6 +54,7 @@ class Invocations:
             left=left(w),
             spent=w.spent,
             messages=w.messages,
+            lessons=told(await self._journal.lessons(w.team, w.repository)) if purpose == "work" else (),
             clone_token=await self._clone_token(w.repository) if purpose == "work" else "",
             session_seconds=self._settings.session_seconds,
             correlation_id=w.correlation_id,

@@ -13,6 +13,7 @@ from . import intake, policy, timers
 from .consequences import attend, follow_up
 from .effects import Arrived, Effects, Held, Key, Seen
 from .evolve import evolve, spending, submitted
+from .lessons import Learnt, learnt
 from .place import holds_place
 from .telling import tellings
 from .workflow import Workflow, beyond
@@ -39,6 +40,7 @@ class Draft:
         self._commands: list[AnyCommand] = []
         self._published: list[Event] = []
         self._blamed: list[tuple[str, str]] = []
+        self._learnt: list[Learnt] = []
         self._early: dict[Key, Held] = {}
         self._kept: list[Held] = []
         self._unheld: list[Key] = []
@@ -102,6 +104,7 @@ class Draft:
             unheld=tuple(self._unheld),
             blamed=tuple(self._blamed),
             tells=tellings(self._seen.workflow, w, self._seen.now),
+            learnt=tuple(self._learnt),
             renew=self._renew,
             progress=self._progress,
             only_life=w is self._seen.workflow,
@@ -145,6 +148,8 @@ class Draft:
             self._commands.append(command)
         if isinstance(event, e.WorkflowCompleted) and event.blame == "repository" and after.ended:
             self._blamed.append((after.repository, event.cause))
+        if isinstance(event, e.LessonLearnt):
+            self._learnt.append(learnt(after, event))
 
     def _keep(self, kind: str, events: Sequence[Event], bodies: dict[int, tuple[Event, str]]) -> None:
         self._kept += [Held(kind=kind, event=event, body=bodies[id(event)][1]) for event in events]

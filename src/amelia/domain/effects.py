@@ -7,6 +7,7 @@ import msgspec
 from ..contract.commands import AnyCommand
 from ..contract.envelope import Event
 from .intake import Said
+from .lessons import Learnt
 from .telling import Telling
 from .workflow import Workflow
 
@@ -45,7 +46,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     ``said`` is what the attempt is known to have said (None leaves it). ``held`` are further events to keep, unless
     they are there, and ``unheld`` the keys of early ones that wait no more. ``renew`` extends the lease; ``progress``:
     the attempt has got on. ``blamed`` are repositories that failed, with the cause. ``tells`` is what the tracker is
-    told. ``only_life``: the workflow is as it was, and only its lease and what was said are to be written.
+    told, ``learnt`` what is kept about repositories. ``only_life``: the workflow is as it was, and only its lease and
+    what was said are to be written.
     """
 
     workflow: Workflow
@@ -59,6 +61,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     executed: Executing | None = None
     blamed: tuple[tuple[str, str], ...] = ()
     tells: tuple[Telling, ...] = ()
+    learnt: tuple[Learnt, ...] = ()
     renew: bool = False
     progress: bool = False
     only_life: bool = False

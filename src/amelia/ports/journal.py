@@ -9,6 +9,7 @@ import msgspec
 from ..contract.commands import AnyCommand
 from ..domain.crowd import Crowd, Limits
 from ..domain.effects import Arrived, Reading
+from ..domain.lessons import KeptLesson
 from ..domain.workflow import Workflow
 from ..errors import Refused
 
@@ -236,6 +237,12 @@ class Journal(Protocol):
         ...
 
     async def month(self, team: str, owner: str) -> MonthlySpending: ...
+
+    async def lessons(self, team: str, repository: str = "") -> list[KeptLesson]:
+        """What the team's workflows have learnt about the repository, or about all of them; the newest first."""
+        ...
+
+    async def forget(self, team: str, ids: Sequence[str]) -> list[KeptLesson]: ...
 
     async def wake(self, workflow_ids: Sequence[str]) -> None:
         """Orders the dispatcher to look again at parked workflows whose time has come."""

@@ -14,6 +14,7 @@ from ...domain.changes import appending, closing_gap, executing, expiring, recor
 from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change
 from ...domain.effects import Reading as Finding
+from ...domain.lessons import KeptLesson
 from ...domain.policy import OPEN, Policy
 from ...errors import Refused
 from ...ports.journal import (
@@ -33,7 +34,7 @@ from ...ports.journal import (
     Sought,
     Stored,
 )
-from . import crowd, graves, outbox
+from . import crowd, graves, lessons, outbox
 from .clock import LoopClock
 from .lock import Held, Locks
 from .notices import Notices
@@ -197,6 +198,12 @@ class MemoryJournal:
     async def month(self, team: str, owner: str) -> MonthlySpending:
         spent = crowd.month(self._tables, self._now, (team, owner)) or Budget()
         return MonthlySpending(microdollars=spent.microdollars, tokens=spent.tokens)
+
+    async def lessons(self, team: str, repository: str = "") -> list[KeptLesson]:
+        return lessons.read(self._tables, team, repository)
+
+    async def forget(self, team: str, ids: Sequence[str]) -> list[KeptLesson]:
+        return lessons.forget(self._tables, team, ids)
 
     async def wake(self, workflow_ids: Sequence[str]) -> None:
         self._apply([waking(workflow_id) for workflow_id in workflow_ids])

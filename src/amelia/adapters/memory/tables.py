@@ -7,6 +7,7 @@ import msgspec
 
 from ...domain.effects import Key
 from ...domain.intake import Said
+from ...domain.lessons import KeptLesson
 from ...domain.place import holds_place
 from ...domain.workflow import Workflow
 from ...ports.journal import Cursor, DeadLetter, Destination, Row, Stored
@@ -108,6 +109,7 @@ class Tables:
         self.readings: dict[tuple[str, str], Reading] = {}
         self.spending: dict[tuple[str, str, str], tuple[int, int]] = {}
         self.failures: list[Failure] = []
+        self.lessons: dict[str, KeptLesson] = {}
         self.graves: dict[str, Grave] = {}
 
     def waiting(self, workflow_id: str) -> list[str]:

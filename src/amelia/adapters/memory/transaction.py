@@ -15,6 +15,7 @@ from ...domain.effects import Change, Effects, Seen
 from ...domain.timers import next_wake
 from ...domain.workflow import Workflow, total
 from ...ports.journal import Destination, Row, Stored
+from . import lessons
 from .answers import answer, timestamp
 from .tables import Failure, Ordered, Queued, Record, Tables, Told
 
@@ -140,6 +141,7 @@ def _write(tables: Tables, done: Done, seen: Mapping[str, Seen], now: datetime, 
         tables.outbox.pop(settled, None)
     for repository, cause in (blamed for _, x in done for blamed in x.blamed):
         tables.failures.append(Failure(repository=repository, at=now, cause=cause))
+    lessons.learn(tables, now, [one for _, x in done for one in x.learnt])
     return frozenset(row.destination for row in outbox)
 
 

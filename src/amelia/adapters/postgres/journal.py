@@ -13,6 +13,7 @@ from ...contract.commands import AnyCommand
 from ...domain.changes import appending, closing_gap, executing, expiring, recording, renewing, waking
 from ...domain.crowd import Crowd, Limits
 from ...domain.effects import Arrived, Change, Reading
+from ...domain.lessons import KeptLesson, plain
 from ...domain.policy import OPEN, Policy
 from ...errors import AmeliaError, Malformed, Refused, Unavailable
 from ...failpoints import reach
@@ -32,7 +33,7 @@ from ...ports.journal import (
     Sought,
     Stored,
 )
-from . import crowd, dead_letters, fleet, outbox
+from . import crowd, dead_letters, fleet, lessons, outbox
 from . import sought as reading
 from .group import GroupCommit
 from .listen import listen
@@ -254,6 +255,12 @@ class PostgresJournal:
 
     async def discard(self, ids: Sequence[str], by: str) -> list[DeadLetter | Refused]:
         return await dead_letters.decide(self._pool, ids, by, again=False)
+
+    async def lessons(self, team: str, repository: str = "") -> list[KeptLesson]:
+        return await lessons.read(self._pool, team, repository and plain(repository))
+
+    async def forget(self, team: str, ids: Sequence[str]) -> list[KeptLesson]:
+        return await lessons.forget(self._pool, team, ids)
 
     async def places_taken(self) -> int:
         return await crowd.places_taken(self._pool)

@@ -88,6 +88,17 @@ ON CONFLICT (team, owner, month) DO UPDATE
     SET microdollars = s.microdollars + excluded.microdollars, tokens = s.tokens + excluded.tokens
 """
 BLAMED = "INSERT INTO repository_failure (repository, cause) SELECT * FROM unnest($1::text[], $2::text[])"
+LEARNT = """
+INSERT INTO lesson AS l (id, team, repository, topic, text, workflow_id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT (id) DO UPDATE SET learnt_at = excluded.learnt_at, workflow_id = excluded.workflow_id
+"""
+UNLEARNT = """
+DELETE FROM lesson l USING (
+    SELECT id, row_number() OVER (PARTITION BY team, repository ORDER BY learnt_at DESC, id) AS place
+    FROM lesson WHERE (team, repository) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+) o WHERE l.id = o.id AND o.place > $3
+"""
 NOTIFY_CHANNEL = "amelia_changes"
 OUTBOX_CHANNEL = "amelia_outbox"
 NOTIFY = "SELECT pg_notify($1, line) FROM unnest($2::text[]) line"

@@ -9,6 +9,7 @@ from ...contract import codec
 from ...domain import intake
 from ...domain.effects import Change, Effects, Seen
 from ...domain.intake import Said
+from ...domain.lessons import MOST
 from ...domain.workflow import Workflow, total
 from ...ports.journal import Row
 from . import row as row_
@@ -153,6 +154,7 @@ async def _write(
     blamed = [(text(repository), text(cause)) for _, x in done for repository, cause in x.blamed]
     if blamed:
         await connection.execute(sql.BLAMED, *_columns(blamed, 2))
+    await _write_lessons(connection, done)
     if events or outbox:
         reached = _lines({c.workflow_id: x.workflow.sequence for c, x in done if x.events})
         if outbox:
@@ -162,6 +164,16 @@ async def _write(
             await connection.execute(sql.NOTIFY, NOTIFY_CHANNEL, reached)
     known = {**records, **written}
     return {id_: row_.row(s.workflow, known[id_]) for id_, s in seen.items() if s.workflow is not None and id_ in known}
+
+
+async def _write_lessons(connection: Connection, done: Done) -> None:
+    """In one order, so that nobody waits in a circle."""
+    learnt = {one.id: one for _, x in done for one in x.learnt}
+    if learnt:
+        rows = [tuple(map(text, msgspec.structs.astuple(one))) for _, one in sorted(learnt.items())]
+        await connection.execute(sql.LEARNT, *_columns(rows, 6))
+        places = sorted({(row[1], row[2]) for row in rows})
+        await connection.execute(sql.UNLEARNT, *_columns(places, 2), MOST)
 
 
 async def _write_rows(
