@@ -73,14 +73,15 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return bool(self.answer or self.cause) and not self.calls
 
 
+def words(note: Note) -> Text:
+    return Text(f"\n\n{note.by}, who follows your work, says: {note.text}\n\nTake it into account.")
+
+
 def told(said: Transcript, notes: tuple[Note, ...]) -> Transcript:
     """With the notes at the end of what the model reads next: in the newest message of the user, since services want
     the roles to take turns."""
     if not notes:
         return said
     *before, last = said.messages
-    words = tuple(
-        Text(f"\n\n{note.by}, who follows your work, says: {note.text}\n\nTake it into account.") for note in notes
-    )
-    messages = (*before, Message(last.role, (*last.parts, *words)))
+    messages = (*before, Message(last.role, (*last.parts, *map(words, notes))))
     return msgspec.structs.replace(said, messages=messages, notes=(*said.notes, *notes))
