@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from amelia.domain.recorded import Recorded
 from amelia.drivers.base import JsonObject
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -34,7 +35,8 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One answer of the model. ``call`` maps tools to their arguments; a list of such maps calls one tool several
-    times. Arguments given as text are sent as they are, malformed or not."""
+    times. Arguments given as text are sent as they are, malformed or not. ``after`` is not played: what the model had
+    been told before it answered so, in the workflow that the file was made from."""
 
     say: str = ""
     call: Calls | list[Calls] = msgspec.field(default_factory=dict)
@@ -43,6 +45,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     latency: Seconds | None = None
     chunk_delay: Seconds | None = None
     errors: list[Fault] = msgspec.field(default_factory=list)
+    after: list[str] = msgspec.field(default_factory=list)
 
     @property
     def calls(self) -> list[tuple[str, JsonObject | str]]:
@@ -52,24 +55,26 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The turns of one agent. ``task`` is a glob; ``repeat`` also answers the rounds after this one that no other
-    section answers."""
+    section answers. ``ended`` is not played: what the last turn was answered with, where the file was made from."""
 
     agent: str
     task: str = "*"
     round: Positive = 1
     repeat: bool = False
     issue: str | None = None
+    ended: list[str] = msgspec.field(default_factory=list)
     turns: Annotated[list[Turn], msgspec.Meta(min_length=1)]
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole file. ``issue`` is a glob over the issues that it plays for; ``latency`` and ``chunk_delay``, in
-    seconds, count for every turn that has none of its own."""
+    seconds, count for every turn that has none of its own. ``recorded`` is the workflow that the file was made from."""
 
     version: Literal[1]
     issue: str = "*"
     latency: Seconds = 0.0
     chunk_delay: Seconds = 0.0
+    recorded: Recorded | None = None
     conversations: Annotated[list[Section], msgspec.Meta(min_length=1)]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from amelia.domain.recorded import Recorded
 from amelia.errors import Malformed
 from amelia_replay.conversation import Conversation, Fault, Section, Tokens, Turn
 from amelia_replay.plainyaml import Lines, parse
@@ -87,6 +88,7 @@ def _fields(path: tuple[str | int, ...]) -> tuple[str, list[str]]:
         "turns": ("a turn", Turn),
         "errors": ("an error", Fault),
         "usage": ("usage", Tokens),
+        "recorded": ("what is recorded", Recorded),
     }
     kind, shape = kinds.get(names[-1] if names else "", ("the file", Conversation))
     return kind, list(shape.__struct_fields__)
