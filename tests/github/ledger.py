@@ -23,6 +23,7 @@ class Repository(msgspec.Struct):
     full_name: str
     default_branch: str = "main"
     drafts: bool = True
+    public: bool = False
 
 
 class Pull(msgspec.Struct):
@@ -36,6 +37,28 @@ class Pull(msgspec.Struct):
     state: str = "open"
     merged: bool = False
     user: str = ""
+
+
+class Comment(msgspec.Struct):
+    id: int
+    issue: int
+    repository: str
+    body: str
+    user: str = "amelia[bot]"
+    created_at: str = "2026-01-02T03:04:05Z"
+
+
+class Issue(msgspec.Struct):
+    """``moved`` is the issue that this one was transferred to, as ``owner/name#7``; ``gone`` when it was deleted."""
+
+    number: int
+    repository: str
+    title: str
+    body: str | None = None
+    labels: list[str] = []
+    user: str = "ada"
+    moved: str = ""
+    gone: bool = False
 
 
 class Grant(msgspec.Struct):
@@ -72,13 +95,17 @@ class App(msgspec.Struct):
     id: str
     public_key: str
     installation: int = 77
-    permissions: dict[str, str] = msgspec.field(default_factory=lambda: {"contents": "write", "pull_requests": "write"})
+    permissions: dict[str, str] = msgspec.field(
+        default_factory=lambda: {"contents": "write", "pull_requests": "write", "issues": "write"}
+    )
 
 
 class Kept(msgspec.Struct):
     repositories: dict[str, Repository] = {}
     renamed: dict[str, str] = {}
     pulls: list[Pull] = []
+    issues: list[Issue] = []
+    comments: list[Comment] = []
     tokens: dict[str, Grant] = {}
     faults: list[Fault] = []
     app: App | None = None
@@ -125,7 +152,7 @@ class Ledger:
 
     def grant(self, token: str, repositories: list[str] | None = None, **permissions: str) -> str:
         """Everything to everywhere, unless it is said."""
-        wide = {"contents": "write", "pull_requests": "write"}
+        wide = {"contents": "write", "pull_requests": "write", "issues": "write"}
         self.kept.tokens[token] = Grant(permissions=permissions or wide, repositories=repositories)
         self.save()
         return token
@@ -137,6 +164,22 @@ class Ledger:
     def granted(self, token: str) -> Grant | None:
         grant = self.kept.tokens.get(token)
         return grant if grant is not None and grant.expires_at > time.time() else None
+
+    def add_issue(self, full_name: str, number: int, title: str, body: str | None = None, **told: Any) -> Issue:
+        issue = Issue(number=number, repository=full_name, title=title, body=body, **told)
+        self.kept.issues.append(issue)
+        self.save()
+        return issue
+
+    def add_comment(self, full_name: str, number: int, body: str, **told: Any) -> Comment:
+        comment = Comment(id=len(self.kept.comments) + 1, issue=number, repository=full_name, body=body, **told)
+        self.kept.comments.append(comment)
+        self.save()
+        return comment
+
+    def comments(self, full_name: str, number: int) -> list[Comment]:
+        """Oldest first."""
+        return [c for c in self.kept.comments if (c.repository, c.issue) == (full_name, number)]
 
     def sha(self, full_name: str, branch: str) -> str:
         """ "" when there is no such branch."""

@@ -26,6 +26,7 @@ import msgspec
 from aiohttp import web
 
 from .backend import serve
+from .issues import Issues
 from .ledger import App, Fault, Grant, Ledger, Pull, Repository
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -44,6 +45,7 @@ class Peer:
                 web.get(f"{REPOSITORY}/pulls", self._list),
                 web.post(f"{REPOSITORY}/pulls", self._create),
                 web.patch(f"{REPOSITORY}/pulls/{{number}}", self._change),
+                *Issues(self.ledger, self._allowed).routes(),
                 web.get(f"{REPOSITORY}/installation", self._installation),
                 web.post("/app/installations/{id}/access_tokens", self._token),
                 web.post("/_peer/repositories", self._add_repository),

@@ -92,7 +92,8 @@ class _Writer:
         return text
 
     def _table(self, node: Node, depth: int) -> str:
-        rows = [self._row(row, depth) for row in node.children if row.type == "tableRow"]
+        above: dict[int, int] = {}
+        rows = [self._row(row, above, depth) for row in node.children if row.type == "tableRow"]
         if not rows:
             return ""
         width = max(map(len, rows))
@@ -103,10 +104,20 @@ class _Writer:
         lines = [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]])
 
-    def _row(self, row: Node, depth: int) -> list[str]:
+    def _row(self, row: Node, above: dict[int, int], depth: int) -> list[str]:
+        """``above`` is how many more rows a cell from above takes of a column."""
         cells: list[str] = []
-        for cell in row.children:
-            cells += [self._cell(cell, depth + 1)] + [""] * (min(cell.number("colspan", 1), 50) - 1)
+        waiting = list(row.children)
+        while waiting or above.get(len(cells), 0) > 0:
+            if above.get(len(cells), 0) > 0:
+                above[len(cells)] -= 1
+                cells.append("")
+                continue
+            cell = waiting.pop(0)
+            wide, tall = min(cell.number("colspan", 1), 50), min(cell.number("rowspan", 1), 500)
+            for column in range(len(cells), len(cells) + max(wide, 1)):
+                above[column] = tall - 1
+            cells += [self._cell(cell, depth + 1)] + [""] * (wide - 1)
         return cells
 
     def _cell(self, cell: Node, depth: int) -> str:
