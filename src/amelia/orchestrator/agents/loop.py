@@ -56,13 +56,15 @@ class Part(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """``answer`` is None when the agent gave none that was accepted; ``cause`` then says why. ``notes`` were read."""
+    """``answer`` is None when the agent gave none that was accepted; ``cause`` then says why. ``notes`` were read. Of
+    several agents with one answer, ``said`` is what each of them came to."""
 
     answer: T | None
     usage: Usage
     turns: int = 0
     notes: tuple[Note, ...] = ()
     cause: str = ""
+    said: Mapping[str, str] = {}
 
 
 async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = None, begun: int = 0) -> Outcome[T]:

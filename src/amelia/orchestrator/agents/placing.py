@@ -5,9 +5,11 @@ from pathlib import PurePosixPath
 from msgspec.structs import replace
 
 from ...contract.plan import Comment, Verdict
-from ...tools.files import LARGEST_FILE
 from ...tools.paths import ToolError, inside
 from ...workspace.tree import Tree
+
+LARGEST = 2_000_000
+"""Bytes of a file whose lines are counted."""
 
 
 def misplaced(verdict: Verdict) -> str:
@@ -54,6 +56,6 @@ def _lines(tree: Tree, name: str) -> int:
     if not _is_file(tree, name):
         return 0
     path = inside(tree.root, name)
-    if path.stat().st_size > LARGEST_FILE:
+    if path.stat().st_size > LARGEST:
         return 0
     return len(path.read_bytes().splitlines())

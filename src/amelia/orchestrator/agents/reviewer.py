@@ -42,7 +42,8 @@ async def judge(site: Site, work: Work) -> Outcome[Verdict]:
         if isinstance(outcome, BaseException):
             raise outcome
         answer = outcome.answer and await placed(tree, outcome.answer)
-        outcomes[focus] = msgspec.structs.replace(outcome, answer=answer)
+        said = answer.summary if answer else outcome.cause
+        outcomes[focus] = msgspec.structs.replace(outcome, answer=answer, said={focus: said})
     return outcomes[""] if "" in outcomes else together(outcomes)
 
 
@@ -63,6 +64,7 @@ def together(outcomes: dict[str, Outcome[Verdict]]) -> Outcome[Verdict]:
         turns=sum(outcome.turns for outcome in outcomes.values()),
         notes=tuple(notes.values()),
         cause="" if verdict else cause,
+        said={name: words for outcome in outcomes.values() for name, words in outcome.said.items()},
     )
 
 

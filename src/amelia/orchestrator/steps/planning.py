@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from ...contract.events import AgentCompleted, WorkflowBlocked
 from ...contract.plan import Plan, plan_sha256
 from ..agents.architect import make_plan
+from ..agents.reviewer import focuses
 from ..artifacts import JSON
 from ..estimates import carrying_out
 from ..facts import fact_id, next_number
@@ -37,7 +38,8 @@ async def plan(site: Site, state: State) -> State:
         plan_sha256=plan_sha256(proposed),
         block_id=fact_id(wf, number, "workflow_blocked"),
     )
-    ahead = carrying_out(proposed, outcome.turns, site.prices.cost(site.cast.of("architect")[0].model, outcome.usage))
+    cost = site.prices.cost(site.cast.of("architect")[0].model, outcome.usage)
+    ahead = carrying_out(proposed, outcome.turns, cost, len(focuses(site.job.profile)))
     blocked = WorkflowBlocked(id="", workflow_id=wf, plan_sha256=work.plan_sha256, estimated_microdollars=ahead)
     return site.onward(state, work, "gate", (*said, await shown(site, proposed, blocked)))
 

@@ -19,10 +19,14 @@ async def review_work(site: Site, state: State) -> State:
     work, used = site.settled(work)
     work, read = site.noted(work, outcome.notes, "reviewer")
     verdict = outcome.answer
-    summary = (verdict.summary if verdict else outcome.cause)[:4_000]
     said: list[Event] = [
         *read,
-        AgentCompleted(id="", workflow_id=wf, agent="reviewer", round=work.round, summary=summary),
+        *(
+            AgentCompleted(
+                id="", workflow_id=wf, agent="reviewer", task_id=focus, round=work.round, summary=words[:4_000]
+            )
+            for focus, words in outcome.said.items()
+        ),
         *used,
     ]
     if verdict is None:

@@ -8,6 +8,7 @@ from ...contract.envelope import Event
 from ...contract.events import AgentStarted, TaskCompleted, TaskStarted
 from ...contract.plan import Task
 from ...domain.plan import blocked_by, ready
+from ..agents.reviewer import focuses
 from ..site import Site
 from ..state import Going, State, Work
 from .ending import failing
@@ -52,8 +53,12 @@ def _begun(site: Site, work: Work) -> tuple[Work, tuple[Event, ...]]:
 
 
 def review(site: Site, state: State, work: Work, said: Sequence[Event]) -> State:
-    started = AgentStarted(id="", workflow_id=site.job.workflow_id, agent="reviewer", round=work.round)
-    return site.onward(state, replace(work, task="", reviews=work.round), "review", (*said, started))
+    wf = site.job.workflow_id
+    started = tuple(
+        AgentStarted(id="", workflow_id=wf, agent="reviewer", task_id=focus, round=work.round)
+        for focus in focuses(site.job.profile)
+    )
+    return site.onward(state, replace(work, task="", reviews=work.round), "review", (*said, *started))
 
 
 def begins(site: Site, task: Task, round: int) -> tuple[Event, ...]:  # noqa: A002 - the events' own word
