@@ -147,10 +147,10 @@ def known_files(plan: Plan) -> tuple[str, ...] | None:
 
 
 def _any(patterns: tuple[str, ...], name: str) -> bool:
-    return any(_pattern(pattern).fullmatch(name) for pattern in patterns)
+    return any(glob_pattern(pattern).fullmatch(name) for pattern in patterns)
 
 
-def _pattern(glob: str) -> "re.Pattern[str]":
+def glob_pattern(glob: str) -> "re.Pattern[str]":
     """``*`` stays within a folder; ``**/`` is any folders, or none; a closing ``**`` is everything below."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", glob)
     meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

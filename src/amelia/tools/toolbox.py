@@ -9,10 +9,11 @@ from ..drivers.base import Tool, ToolCall
 from ..errors import AmeliaError
 from ..redaction import ours
 from ..workspace.tree import Tree
-from . import files, find, shell
+from . import edits, files, find, patches, shell
 from .paths import ToolError
 from .schema import parameters
 from .unseen import placeholder, refusal
+from .workshop import Workshop
 
 LONGEST_ANSWER = 30_000
 """Characters of one tool result; what is longer loses its middle."""
@@ -33,27 +34,40 @@ class Skill(msgspec.Struct, frozen=True, kw_only=True):
 
     description: str
     arguments: type[msgspec.Struct]
-    run: Callable[[Tree, Any], Awaitable[str]]
+    run: Callable[[Workshop, Any], Awaitable[str]]
     brief: Callable[[Any], str]
+
+
+def in_tree(run: Callable[[Tree, Any], Awaitable[str]]) -> Callable[[Workshop, Any], Awaitable[str]]:
+    """Of a tool that needs the worktree alone."""
+    return lambda shop, arguments: run(shop.tree, arguments)
 
 
 READING = {
     "read_file": Skill(
         description="Reads a text file of the repository, whole or from first_line to last_line (numbered from 1).",
         arguments=files.ReadFile,
-        run=files.read_file,
+        run=in_tree(files.read_file),
         brief=lambda a: a.path,
     ),
     "list_files": Skill(
-        description="Lists the repository's files (ignored ones left out), all or those that match a glob.",
+        description="Lists the repository's files (ignored ones left out): all, those in a folder, or those that "
+        "match a glob in which * also matches slashes.",
         arguments=find.ListFiles,
-        run=find.list_files,
-        brief=lambda a: a.glob or "all files",
+        run=in_tree(find.list_files),
+        brief=lambda a: a.glob or a.path or "all files",
+    ),
+    "glob": Skill(
+        description="Finds files by a pattern of their path, such as src/**/*.py.",
+        arguments=find.Glob,
+        run=in_tree(find.glob),
+        brief=lambda a: a.pattern,
     ),
     "search": Skill(
-        description="Finds lines that match a regular expression in the repository's text files.",
+        description="Finds lines that match a regular expression in the repository's text files, with lines around "
+        "them if wanted.",
         arguments=find.Search,
-        run=find.search,
+        run=in_tree(find.search),
         brief=lambda a: a.pattern,
     ),
 }
@@ -61,18 +75,35 @@ WRITING = {
     "write_file": Skill(
         description="Creates a file, or replaces all of it. Folders are made as needed.",
         arguments=files.WriteFile,
-        run=files.write_file,
+        run=in_tree(files.write_file),
         brief=lambda a: a.path,
     ),
     "edit_file": Skill(
-        description="Replaces one exact piece of a file's text, which must occur once: include enough around it.",
-        arguments=files.EditFile,
-        run=files.edit_file,
+        description="Replaces one exact piece of a file's text, which must occur once: include enough around it. With "
+        "replace_all, every occurrence.",
+        arguments=edits.EditFile,
+        run=in_tree(edits.edit_file),
         brief=lambda a: a.path,
+    ),
+    "multi_edit": Skill(
+        description="Replaces several exact pieces, in one file or in many: all of them, or none when one does not "
+        "fit.",
+        arguments=edits.MultiEdit,
+        run=in_tree(edits.multi_edit),
+        brief=lambda a: ", ".join(dict.fromkeys(edit.path for edit in a.edits)),
+    ),
+    "apply_patch": Skill(
+        description="Applies a unified diff, which may change, create, rename and delete several files: all of it, or "
+        "nothing.",
+        arguments=patches.ApplyPatch,
+        run=in_tree(patches.apply_patch),
+        brief=lambda a: patches.brief(a),
     ),
     "run_command": Skill(
         description="Runs a shell command in the repository's root and answers with its exit code and output. "
-        "It gets no input, and what it leaves in the background is ended with it.",
+        "It gets no input, sees the system's programs and the repository but nothing else of this machine, and what it "
+        "leaves in the background is ended with it. Of a long output you get both ends, and where the whole is. "
+        "Commands that push, publish, deploy or delete elsewhere are left to people.",
         arguments=shell.RunCommand,
         run=shell.run_command,
         brief=lambda a: a.command,
@@ -82,9 +113,14 @@ CHANGING = frozenset(WRITING)
 
 
 class Toolbox:
-    def __init__(self, skills: dict[str, Skill], tree: Tree) -> None:
+    def __init__(self, skills: dict[str, Skill], place: Workshop | Tree) -> None:
         self._skills = skills
-        self._tree = tree
+        self._shop = Workshop(place) if isinstance(place, Tree) else place
+
+    @property
+    def needs_person(self) -> list[str]:
+        """A sentence for each command that was left to a person."""
+        return self._shop.needs_person
 
     @property
     def tools(self) -> tuple[Tool, ...]:
@@ -109,7 +145,7 @@ class Toolbox:
             return Answer(refusal(mark), ok=False)
         try:
             arguments = msgspec.convert(call.arguments, skill.arguments)
-            return Answer(shorten(ours().text(await skill.run(self._tree, arguments))))
+            return Answer(shorten(ours().text(await skill.run(self._shop, arguments))))
         except msgspec.ValidationError as error:
             return Answer(f"the arguments of {call.name} do not fit: {error}", ok=False)
         except (ToolError, AmeliaError) as error:

@@ -19,7 +19,7 @@ import msgspec
 from ..errors import Refused
 from . import jail, sandbox_groups
 from .sandbox_settings import Kind, Network, SandboxSettings, sandbox_settings
-from .sandbox_view import SECRETS, Place, readable, without_secrets
+from .sandbox_view import SECRETS, Place, make_tmp, readable, without_secrets
 from .spawn import Exit, spawn
 from .trusted import trusted_for
 
@@ -77,7 +77,7 @@ class Sandbox:
     async def attempt(
         self, means: Means, command: str, place: Place, seconds: float, *, limit: int = 0, whole: Path | None = None
     ) -> Exit:
-        place.tmp.mkdir(parents=True, exist_ok=True)
+        make_tmp(place)
         with self._group(means) as groups:
             return await spawn(
                 self._words(means, command, place, seconds, groups),
@@ -158,11 +158,13 @@ def _bubble(place: Place, settings: SandboxSettings, means: Means) -> list[str]:
         words += ["--symlink", str(link.readlink()), path] if _is_of_usr(link) else ["--ro-bind", path, path]
     for path in SECRETS:
         words += [] if not Path(path).exists() else ["--tmpfs", path] if Path(path).is_dir() else _hidden(path)
+    words += ["--tmpfs", str(place.store.parent)]
     for writable in place.writable:
         words += ["--bind", str(writable), str(writable)]
     if (face := trusted_for(place.store)) is not None:
         words += ["--symlink", str(place.store), str(face)]
-    return [*words, "--remount-ro", "/", "--chdir", str(place.root), "--"]
+    words += ["--remount-ro", str(place.store.parent), "--remount-ro", "/"]
+    return [*words, "--chdir", str(place.root), "--"]
 
 
 def _program(told: dict[str, object], command: Sequence[str]) -> list[str]:

@@ -43,6 +43,20 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return (self.store, self.home, self.root)
 
 
+def make_tmp(place: Place) -> None:
+    """With the folders in it at which the place itself is mounted, should it lie below ``/tmp``: real ones, whatever a
+    command before has put there."""
+    place.tmp.mkdir(parents=True, exist_ok=True)
+    for path in (place.store.parent, *place.writable):
+        if path.is_relative_to("/tmp"):  # noqa: S108 - what is mounted there is its own
+            folder = place.tmp
+            for part in path.relative_to("/tmp").parts:  # noqa: S108 - see above
+                folder /= part
+                if folder.is_symlink() or not folder.is_dir():
+                    folder.unlink(missing_ok=True)
+                folder.mkdir(exist_ok=True)
+
+
 def store_of(git_dir: Path) -> Path:
     """The repository a worktree's ``git_dir`` belongs to, never by a link that a command could have made."""
     if git_dir.parent.name != "worktrees":
