@@ -17,6 +17,7 @@ from amelia.domain.workflow import Workflow
 from amelia.errors import AmeliaError, Limited, Malformed, Refused, Unauthorised, Unavailable
 from amelia.failpoints import reach
 from amelia.ports.journal import Journal, Outgoing
+from amelia.redaction import ours
 from amelia.trackers.reference import Known
 from amelia.trackers.tracker import Comment
 
@@ -84,7 +85,7 @@ class Teller:
         if known is None or stale(telling, w, tried=tried):
             return
         since = datetime.fromisoformat(telling.at) - _EARLIER
-        comment = Comment(text=linked(telling, self._link), key=telling.key, since=since.isoformat())
+        comment = Comment(text=ours().text(linked(telling, self._link)), key=telling.key, since=since.isoformat())
         where = await self._trackers.tell(known, comment)
         reach("relayed")
         log.info("%s: said on %s (%s): %s", telling.workflow_id, known.issue, telling.moment, where)
