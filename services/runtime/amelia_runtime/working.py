@@ -108,6 +108,7 @@ def job_of(asked: Invocation) -> Job:
         generation=asked.generation,
         retries=asked.retries,
         clone_token=asked.clone_token,
+        lessons=asked.lessons,
     )
 
 

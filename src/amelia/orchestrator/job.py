@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from ..contract.invocation import Lesson
 from ..contract.plan import Plan
 from ..contract.workflow import Decision, Issue, Profile
 
@@ -13,6 +14,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     ``generation`` counts the times the workflow was begun anew: each has checkpoints and objects of its own.
     ``retries`` counts the times an ended one was to go on. ``clone_token`` is for the clone alone.
+    ``lessons`` are what earlier workflows learnt about the repository, the newest first.
     ``edited`` is what a person wrote in the place of the plan that ``decision`` sends back.
     """
 
@@ -27,6 +29,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
     retries: int = 0
     clone_token: str = ""
+    lessons: tuple[Lesson, ...] = ()
     edited: Plan | None = None
 
     def __repr__(self) -> str:

@@ -7,13 +7,22 @@ from pathlib import Path
 import msgspec
 
 from ..contract.envelope import Event
-from ..contract.events import ArtifactStored, BudgetReached, MessageApplied, TokensUsed, WorkflowTimeout
+from ..contract.events import (
+    ArtifactStored,
+    BudgetReached,
+    LessonLearnt,
+    MessageApplied,
+    TokensUsed,
+    WorkflowTimeout,
+)
+from ..contract.invocation import Lesson
 from ..contract.workflow import Money, Note
 from ..drivers.base import Label, Usage
 from ..drivers.cast import Cast
 from ..drivers.prices import PriceList
 from ..errors import Refused, Unavailable
 from ..ports.agents import Announcer, ObjectStore
+from ..redaction import in_worktree, ours
 from ..workspace.tree import Tree, open_tree
 from .agents.record import Shelf
 from .agents.voice import Voice
@@ -59,6 +68,7 @@ class Site:
         self.epoch = live.account.epoch
         self.limits = limits
         self.crew = Crew(self)
+        self._learnt: list[Lesson] = []
         self.stopping: Stopped | None = None
         self._tree: Tree | None = None
 
@@ -82,9 +92,11 @@ class Site:
         agent = {"develop": "developer", "review": "reviewer"}.get(work.step, "architect")
         try:
             async with Voice(self.announcer, self.label(agent), self.limits.still).during("fetching the repository"):
-                return await open_tree(
+                tree = await open_tree(
                     job.repository, job.base, job.branch, self.workdir, work.base_commit, token=job.clone_token
                 )
+                ours().learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]))
+                return tree
         except Refused as error:
             raise RepositoryRefused(str(error)) from error
         except Unavailable as error:
@@ -127,13 +139,27 @@ class Site:
         price = Money(**counts, cost_microdollars=self.prices.cost(model, usage))
         self.account.pay(price, (label.agent, label.task, model))
 
-    def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed | ArtifactStored, ...]]:
+    def learn(self, lessons: Sequence[Lesson]) -> None:
+        """Said with what is settled next."""
+        self._learnt += lessons
+
+    def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed | ArtifactStored | LessonLearnt, ...]]:
         """What is to be said of the spending now: this attempt's, and that of earlier ones which nobody has said; and
-        what was made meanwhile."""
+        what was made and learnt meanwhile."""
         sums = {**self.account.unsaid(work.used), self.epoch: self.account.used}
         said = tuple(self._used(epoch, used) for epoch, used in sums.items())
         shares = {self.epoch: self.account.shares(self.epoch)}
-        return msgspec.structs.replace(work, used=self.account.spent, shares=shares), (*said, *self.artifacts.said())
+        work, learnt = self._lessons(msgspec.structs.replace(work, used=self.account.spent, shares=shares))
+        return work, (*said, *self.artifacts.said(), *learnt)
+
+    def _lessons(self, work: Work) -> tuple[Work, tuple[LessonLearnt, ...]]:
+        """Each is said once."""
+        known = {*self.job.lessons, *work.lessons}
+        fresh = tuple(lesson for lesson in dict.fromkeys(self._learnt) if lesson not in known)
+        self._learnt.clear()
+        said = (msgspec.structs.asdict(lesson) for lesson in fresh)
+        events = tuple(LessonLearnt(id="", workflow_id=self.job.workflow_id, **fields) for fields in said)
+        return msgspec.structs.replace(work, lessons=(*work.lessons, *fresh)), events
 
     def owed(self, work: Work) -> tuple[TokensUsed, ...]:
         """Only that of earlier attempts."""

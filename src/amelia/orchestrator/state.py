@@ -5,6 +5,7 @@ from typing import Any, Literal, TypedDict
 import msgspec
 
 from ..contract.events import Share
+from ..contract.invocation import Lesson
 from ..contract.plan import Plan, Task, Verdict
 from ..contract.workflow import ClaimCheck, Money, Note
 from ..domain.plan import MERGE
@@ -54,7 +55,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     the branch after the last finished task. ``used`` is what was said to be spent, by attempt.
 
     Of a workflow that failed, ``again`` is the step at which a retry goes on; in the middle of it when it
-    ``broke_off``. ``retries`` are those it has seen.
+    ``broke_off``. ``retries`` are those it has seen. ``lessons`` were learnt in it.
     """
 
     step: Step = "open"
@@ -86,6 +87,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     again: Step = "open"
     broke_off: bool = False
     retries: int = 0
+    lessons: tuple[Lesson, ...] = ()
 
     @property
     def agreed(self) -> Plan:

@@ -13,7 +13,7 @@ REMEMBER = "remember"
 class Remember(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     topic: Annotated[
         Literal["tests", "build", "layout", "convention"],
-        Meta(description="tests: how they are run; build: what that needs; layout: where what is; convention: how it is done"),
+        Meta(description="how tests are run; what a build needs; where what is; how things are done here"),
     ]
     text: Annotated[
         str, Meta(min_length=1, max_length=500, description="one fact in a sentence or two, true of the repository")

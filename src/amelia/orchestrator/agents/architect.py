@@ -6,11 +6,13 @@ from ...contract.plan import Plan
 from ...domain.plan import check_plan
 from ...errors import Refused
 from ...tools.find import ListFiles, list_files
+from ...tools.remember import REMEMBERING
 from ...tools.toolbox import READING, shorten
 from ..prompts import prompt
 from ..site import Site
 from ..state import Work
 from .guides import guides, signs
+from .lessons import remembered
 from .loop import Outcome, Part, talk
 from .material import fenced, told
 
@@ -21,7 +23,7 @@ async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
         label=site.label("architect", round=work.round),
         system=prompt("architect"),
         opening=lambda: _opening(site, work),
-        skills=READING,
+        skills=READING | REMEMBERING,
         tool="submit_plan",
         tool_description="Submits the plan. Call it once, when you know what has to change.",
         answer=Plan,
@@ -37,6 +39,7 @@ async def _opening(site: Site, work: Work) -> str:
         told(site.job.issue),
         await guides(tree),
         await signs(tree),
+        remembered((*work.lessons[::-1], *site.job.lessons)),
         f"The repository's files:\n\n{fenced('files', names)}",
         _sent_back(work),
         notes_read(work),

@@ -9,6 +9,7 @@ from msgspec import Meta
 from ...contract.plan import Comment, Plan, Task, Verdict
 from ...contract.workflow import Note
 from ...domain.plan import MERGE
+from ...tools.remember import REMEMBERING
 from ...tools.shell import report
 from ...tools.toolbox import READING, WRITING, one_line, shorten
 from ...workspace.lanes import still_marked
@@ -20,6 +21,7 @@ from ..state import REVIEW_ROUND, Going, Work
 from .architect import notes_read
 from .checks import VERIFICATION_SECONDS
 from .guides import guides
+from .lessons import remembered
 from .loop import Part, talk
 from .material import told
 
@@ -79,7 +81,7 @@ async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Do
         label=label,
         system=prompt("developer"),
         opening=lambda: _opening(site, work, task, kind, desk.tree),
-        skills=READING | WRITING,
+        skills=READING | WRITING | REMEMBERING,
         tool="finish_task",
         tool_description="Ends the task. The verification is run then; if it fails, you get its output and go on.",
         answer=FinishTask,
@@ -161,6 +163,7 @@ async def _opening(site: Site, work: Work, task: Task, kind: str, tree: Tree) ->
     about = "\n\n".join(filter(None, (f"# {task.title}", task.description, files, verification, tests)))
     parts = (
         await guides(tree),
+        remembered((*work.lessons[::-1], *site.job.lessons)),
         told(site.job.issue),
         f"The approved plan: {work.agreed.summary}",
         _others(work, task),

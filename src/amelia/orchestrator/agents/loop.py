@@ -19,6 +19,7 @@ from ..estimates import next_call
 from ..site import Site
 from ..state import Work
 from .ear import Ear
+from .lessons import learnt
 from .lines import lines
 from .record import Record
 from .repeats import circle
@@ -82,6 +83,7 @@ async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = Non
             await record.save(said, changed=changed)
             reach("transcribed")
         site.artifacts.add(*said.artifacts, await loop.transcribed(said))
+        site.learn(learnt(said))
     answer = msgspec.json.decode(said.answer, type=part.answer) if said.answer else None
     return Outcome(answer=answer, usage=said.usage, turns=said.turns, notes=said.notes, cause=said.cause)
 
