@@ -18,6 +18,7 @@ from amelia.adapters.local.objects import FolderObjects
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.domain.crowd import Limits
 from amelia.domain.effects import Arrived
+from amelia.trackers.submitted import IssueReader
 from amelia_api.app import create_app
 from amelia_api.depends import Caller
 from amelia_api.serving import Server
@@ -75,11 +76,24 @@ class Api:
         await self.serving
 
 
-async def serving(journal: PostgresJournal, folder: Path, port: int = 0, limits: Limits = Limits()) -> Api:  # noqa: B008
+async def serving(
+    journal: PostgresJournal,
+    folder: Path,
+    port: int = 0,
+    limits: Limits = Limits(),  # noqa: B008
+    issues: IssueReader | None = None,
+) -> Api:
     objects = FolderObjects(folder)
     caller = Caller(name="ada", team="local")
     app = create_app(
-        journal, objects, token=TOKEN, caller=caller, allow_file=False, max_body_bytes=50_000, limits=limits
+        journal,
+        objects,
+        token=TOKEN,
+        caller=caller,
+        allow_file=False,
+        max_body_bytes=50_000,
+        limits=limits,
+        issues=issues,
     )
     api = Api(app, Server(app, host="127.0.0.1", port=port), journal, objects)
     await api.wait()
