@@ -23,6 +23,7 @@ from ..drivers.prices import PriceList
 from ..errors import Refused, Unavailable
 from ..ports.agents import Announcer, ObjectStore
 from ..redaction import in_worktree, ours
+from ..workspace.sandbox import weakness
 from ..workspace.tree import Tree, open_tree
 from .agents.record import Shelf
 from .agents.voice import Voice
@@ -69,6 +70,7 @@ class Site:
         self.limits = limits
         self.crew = Crew(self)
         self._learnt: list[Lesson] = []
+        self._for_people: tuple[str, ...] = ()
         self.stopping: Stopped | None = None
         self._tree: Tree | None = None
 
@@ -91,7 +93,10 @@ class Site:
         job = self.job
         agent = {"develop": "developer", "review": "reviewer"}.get(work.step, "architect")
         try:
-            async with Voice(self.announcer, self.label(agent), self.limits.still).during("fetching the repository"):
+            voice = Voice(self.announcer, self.label(agent), self.limits.still)
+            if warning := await weakness():
+                voice.say(warning)
+            async with voice.during("fetching the repository"):
                 tree = await open_tree(
                     job.repository, job.base, job.branch, self.workdir, work.base_commit, token=job.clone_token
                 )
@@ -143,12 +148,18 @@ class Site:
         """Said with what is settled next."""
         self._learnt += lessons
 
+    def leave_to_people(self, sentences: Sequence[str]) -> None:
+        """Kept with what is settled next."""
+        self._for_people = (*self._for_people, *sentences)
+
     def settled(self, work: Work) -> tuple[Work, tuple[TokensUsed | ArtifactStored | LessonLearnt, ...]]:
         """What is to be said of the spending now: this attempt's, and that of earlier ones which nobody has said; and
         what was made and learnt meanwhile."""
         sums = {**self.account.unsaid(work.used), self.epoch: self.account.used}
         said = tuple(self._used(epoch, used) for epoch, used in sums.items())
         shares = {self.epoch: self.account.shares(self.epoch)}
+        people = tuple(dict.fromkeys((*work.for_people, *self._for_people)))
+        work = msgspec.structs.replace(work, for_people=people)
         work, learnt = self._lessons(msgspec.structs.replace(work, used=self.account.spent, shares=shares))
         return work, (*said, *self.artifacts.said(), *learnt)
 

@@ -55,7 +55,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     the branch after the last finished task. ``used`` is what was said to be spent, by attempt.
 
     Of a workflow that failed, ``again`` is the step at which a retry goes on; in the middle of it when it
-    ``broke_off``. ``retries`` are those it has seen. ``lessons`` were learnt in it.
+    ``broke_off``. ``retries`` are those it has seen. ``for_people`` are sentences about what was left to them.
+    ``lessons`` were learnt in it.
     """
 
     step: Step = "open"
@@ -87,6 +88,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     again: Step = "open"
     broke_off: bool = False
     retries: int = 0
+    for_people: tuple[str, ...] = ()
     lessons: tuple[Lesson, ...] = ()
 
     @property

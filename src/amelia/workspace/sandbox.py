@@ -136,6 +136,15 @@ class Sandbox:
         }
 
 
+async def weakness() -> str:
+    """What people should know about how commands are run here; empty when that is as it should be."""
+    try:
+        means = await sandbox().means()
+    except Refused as error:
+        return f"No command can be run: {error}."
+    return "" if means.kind == "bwrap" and means.network != "open" else means.sentence
+
+
 @lru_cache(maxsize=8)
 def _shared(settings: SandboxSettings) -> Sandbox:
     return Sandbox(settings)

@@ -13,6 +13,7 @@ from ...errors import Refused
 from ...failpoints import reach
 from ...tools.schema import parameters
 from ...tools.toolbox import CHANGING, Answer, Skill, Toolbox, one_line
+from ...tools.workshop import Workshop
 from ...workspace.tree import Tree
 from ..artifacts import JSON_LINES, Artifact, Basket
 from ..estimates import next_call
@@ -83,6 +84,7 @@ async def talk(site: Site, work: Work, part: Part[T], *, tree: Tree | None = Non
             await record.save(said, changed=changed)
             reach("transcribed")
         site.artifacts.add(*said.artifacts, await loop.transcribed(said))
+        site.leave_to_people(said.for_people)
         site.learn(learnt(said))
     answer = msgspec.json.decode(said.answer, type=part.answer) if said.answer else None
     return Outcome(answer=answer, usage=said.usage, turns=said.turns, notes=said.notes, cause=said.cause)
@@ -98,7 +100,7 @@ class Loop(Generic[T]):
         self._part = part
         self._record = record
         self._read = read
-        self._box = Toolbox(dict(part.skills), tree)
+        self._box = Toolbox(dict(part.skills), Workshop(tree, keep=basket.keep))
         self._voice = Voice(site.announcer, part.label, site.limits.still)
         self._ear = Ear(site, part.label, self._voice)
         answer = Tool(name=part.tool, description=part.tool_description, parameters=parameters(part.answer))
@@ -211,6 +213,7 @@ class Loop(Generic[T]):
                 said,
                 results=(*said.results, ToolResult(call.id, answer.content, not answer.ok)),
                 artifacts=(*said.artifacts, *self._basket.taken()),
+                for_people=tuple(dict.fromkeys((*said.for_people, *self._box.needs_person))),
             )
             changed |= changes
         messages = (*said.messages, Message("user", tuple(said.results)))

@@ -31,7 +31,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     In the middle of a turn, ``results`` are of the first of the model's calls; ``cut`` when its answer was. ``notes``
     were read in this conversation. ``spent`` is what the whole workflow was known to have spent, by attempt, and
-    ``shares`` whose that was. ``answers`` are those of the model, in order; ``artifacts`` were made here.
+    ``shares`` whose that was. ``answers`` are those of the model, in order; ``artifacts`` were made here;
+    ``for_people`` says which commands were left to them.
 
     ``messages`` are all that was said. What the model is shown of them, ``trim.shown`` tells: by the newest of the
     ``summaries``; by ``density``, how many characters a thousand tokens have here (0: not counted yet); and by
@@ -51,6 +52,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tight: int = 0
     answers: tuple[Heard, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    for_people: tuple[str, ...] = ()
     spent: dict[int, Money] = {}
     shares: dict[int, tuple[Share, ...]] = {}
     tree: str = ""

@@ -55,11 +55,12 @@ async def finish(site: Site, state: State) -> State:
 
 
 def unresolved(work: Work) -> tuple[str, ...]:
-    """What a person should look at: tasks that were not finished, and what the last review asks for."""
+    """What a person should look at: tasks that were not finished, commands that were left to people,
+    and what the last review asks for."""
     tasks = [f"task {id_} {status}" for id_, status in work.outcomes.items() if status != "completed"]
     comments = work.verdict.comments if work.verdict else ()
     asked = [in_a_line(comment)[:500] for comment in comments if comment.severity != "info"]
-    return tuple(tasks + asked)[:MOST_UNRESOLVED]
+    return (*tasks, *work.for_people, *asked)[:MOST_UNRESOLVED]
 
 
 def _summary(work: Work) -> str:
