@@ -10,6 +10,7 @@ from amelia.contract.plan import Comment, Plan, Task, Verdict
 from amelia.contract.workflow import Issue
 from amelia.drivers.base import Text
 from amelia.orchestrator.agents.checks import commands
+from amelia.orchestrator.agents.diffs import in_shares
 from amelia.orchestrator.agents.guides import LONGEST_GUIDE, guides, signs
 from amelia.orchestrator.agents.material import fenced, told
 from amelia.orchestrator.agents.placing import misplaced, placed
@@ -159,3 +160,15 @@ async def test_a_comment_on_a_file_outside_goes_back_to_its_author(
     assert "name files relative to the repository's root" in repr(world.driver.requests[-1].messages[-1])
     assert world.heard.of(e.ReviewCompleted)[0].verdict.comments == ()
     assert misplaced(Verdict(approved=True, summary="s")) == ""
+
+
+def test_of_a_long_diff_every_file_is_seen() -> None:
+    files = {f"f{n}.py": "+x = 1\n" * (20 if n else 50_000) for n in range(40)}
+    diff = "".join(f"diff --git a/{name} b/{name}\n{text}" for name, text in files.items())
+    assert in_shares(diff, len(diff)) == diff
+    text = in_shares(diff, 60_000)
+    assert len(text) < 62_000
+    assert all(f"b/{name}\n" in text for name in files)
+    assert text.startswith("(too long to be shown whole; read what is left out of f0.py in")
+    many = "".join(f"diff --git a/{n} b/{n}\n{'+y' * 900}\n" for n in range(50))
+    assert len(in_shares(many, 10_000)) < 50 * 500

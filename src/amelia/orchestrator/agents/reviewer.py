@@ -15,11 +15,13 @@ from ..site import Site
 from ..state import Work
 from .architect import notes_read
 from .checks import checked
+from .diffs import in_shares
 from .loop import Outcome, Part, talk
 from .material import fenced, told
 from .merging import SENDS_BACK, merged
 from .placing import misplaced, placed
 
+LONGEST_DIFF = 160_000
 FOCUSES = ("security", "performance", "usability")
 """Of the reviewers of the competitive strategy; each is the task of its conversation."""
 
@@ -128,7 +130,7 @@ async def _opening(site: Site, work: Work, basket: Basket) -> str:
         told(site.job.issue),
         f"{notes_read(work)}The approved plan:\n\n{fenced('plan', shorten(plan, 60_000))}",
         _outcomes(work),
-        f"The change:\n\n{fenced('diff', shorten(diff, 120_000) or '(nothing was changed)')}",
+        f"The change:\n\n{fenced('diff', in_shares(diff, LONGEST_DIFF) or '(nothing was changed)')}",
         *checks,
     ]
     if work.verdict is not None:
