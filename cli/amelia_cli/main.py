@@ -11,7 +11,9 @@ from .lazy import LazyGroup
 _COMMANDS = {
     "start": ("amelia_cli.start:start", "Work an issue, here or on a fleet."),
     "plan": ("amelia_cli.plan:plan", "Have an issue planned here, and nothing carried out."),
+    "review": ("amelia_cli.review:review", "Have the Reviewer judge what is not committed here."),
     "workflows": ("amelia_cli.workflows:workflows", "Look at the fleet's workflows and decide them."),
+    "rerun": ("amelia_cli.rerun:rerun", "Play a workflow again with this version, and compare."),
     "queue": ("amelia_cli.queue:queue", "Who waits for a turn, for what and until when."),
     "dead-letters": ("amelia_cli.letters:letters", "Messages that were given up: look, send again, discard."),
     "profile": ("amelia_cli.profile:profile", "What settings.amelia.yaml says, and whether it is right."),

@@ -16,6 +16,7 @@ from .seen import Seen, advance
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
     from amelia.contract.events import AnyEvent
 
@@ -119,19 +120,31 @@ class LiveView(Silent):
         from rich.table import Table
         from rich.text import Text
 
-        seen = self.seen
+        seen, width = self.seen, self._console.width
         picture = Table.grid(padding=(0, 1))
-        for step in seen.steps.values():
+        voices = {voice.task or voice.agent: voice for voice in seen.voices.values()}
+        for id_, step in seen.steps.items():
             style = {"working": "cyan", "completed": "green", "failed": "red"}.get(step.status, "dim")
             picture.add_row(Text(_MARKS.get(step.status, "·"), style), Text(clean(step.title), style))
+            if (voice := voices.pop(id_, None)) and voice.words and step.status == "working":
+                picture.add_row("", _words(voice.words, width))
         elapsed = duration(time.monotonic() - self._began)
         attempt = f", attempt {seen.attempt}" if seen.attempt > 1 else ""
         state = f"{seen.phase}{attempt}, {elapsed}, ${seen.cost_microdollars / 1_000_000:.4f}"
         picture.add_row(Spinner("dots"), Text(state, "bold"))
-        if seen.words:
-            who = f"{seen.agent}: " if seen.agent else ""
-            picture.add_row("", Text(clean(who + seen.words)[-240:], "dim", overflow="ellipsis", no_wrap=False))
+        for voice in voices.values():
+            who = f"{voice.agent} ({voice.task})" if voice.task else voice.agent
+            picture.add_row("", _words(f"{who}: {voice.words}", width))
+        if seen.words and not seen.voices:
+            picture.add_row("", _words(seen.words, width))
         return picture
+
+
+def _words(said: str, width: int) -> "Text":
+    """As much of its end as fits on one line."""
+    from rich.text import Text
+
+    return Text(clean(said).strip()[-max(20, width - 4) :], "dim", overflow="ellipsis", no_wrap=True)
 
 
 def view(output: str, *, silent: bool = False) -> View:

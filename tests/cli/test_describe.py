@@ -9,6 +9,7 @@ from amelia.contract.workflow import Budget, ClaimCheck, Issue, Money
 from amelia_cli.describe import describe
 from amelia_cli.printing import ago, cells, clean, duration
 from amelia_cli.seen import Seen, advance
+from amelia_cli.views import LiveView
 
 TASKS = (Task(id="one", title="One", description="d"), Task(id="two", title="Two", description="d"))
 PLAN = Plan(summary="s", tasks=TASKS)
@@ -63,6 +64,62 @@ def test_a_watcher_knows_the_tasks_the_phase_and_the_cost() -> None:
         seen = advance(seen, event)
     assert [step.status for step in seen.steps.values()] == ["completed", "working"]
     assert (seen.phase, seen.cost_microdollars) == ("executing", 8)
+
+
+def test_a_watcher_hears_everybody_who_works_at_once() -> None:
+    def of(**fields: Any) -> dict[str, Any]:
+        return {"id": "x", "workflow_id": "wf", **fields}
+
+    seen = Seen()
+    event: Any
+    for event in (
+        e.WorkflowBlocked(**of(plan_sha256="h", plan=PLAN)),
+        e.AgentStarted(**of(agent="developer", task_id="one")),
+        e.AgentStarted(**of(agent="developer", task_id="two")),
+        e.AgentMessage(**of(agent="developer", task_id="two", content="second")),
+        e.ToolCalled(**of(agent="developer", task_id="one", tool="search", summary="first")),
+    ):
+        seen = advance(seen, event)
+    assert [(v.task, v.words) for v in seen.voices.values()] == [("one", "search: first"), ("two", "second")]
+    seen = advance(seen, e.AgentCompleted(**of(agent="developer", task_id="one")))
+    assert [voice.task for voice in seen.voices.values()] == ["two"]
+    for event in (
+        e.AgentCompleted(**of(agent="developer", task_id="two")),
+        e.AgentStarted(**of(agent="reviewer")),
+        e.AgentMessage(**of(agent="reviewer", task_id="security", content="a")),
+        e.AgentMessage(**of(agent="reviewer", task_id="usability", content="b")),
+    ):
+        seen = advance(seen, event)
+    assert [voice.task for voice in seen.voices.values()] == ["security", "usability"]
+    assert advance(seen, e.AgentCompleted(**of(agent="reviewer"))).voices == {}
+
+
+def test_tasks_stay_as_they_are_when_the_work_waits_for_a_person() -> None:
+    def of(**fields: Any) -> dict[str, Any]:
+        return {"id": "x", "workflow_id": "wf", **fields}
+
+    seen = advance(Seen(), e.WorkflowBlocked(**of(plan_sha256="h", plan=PLAN)))
+    seen = advance(seen, e.TaskCompleted(**of(task_id="one", status="completed")))
+    seen = advance(seen, e.WorkflowBlocked(**of(plan_sha256="h", plan=PLAN, requires="review")))
+    assert (seen.phase, seen.steps["one"].status) == ("blocked", "completed")
+
+
+def test_the_picture_shows_each_task_with_what_is_heard_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    monkeypatch.setenv("COLUMNS", "60")
+    view = LiveView()
+    for event in (
+        e.TaskStarted(id="x", workflow_id="wf", task_id="one", title="One"),
+        e.AgentMessage(id="x", workflow_id="wf", agent="developer", task_id="one", content="word " * 40 + "last"),
+    ):
+        view.seen = advance(view.seen, event)
+    console = Console(width=60, record=True)
+    with console.capture() as taken:
+        console.print(view._picture())
+    lines = taken.get().splitlines()
+    assert lines[0].strip() == "▸ One"
+    assert lines[1].endswith("word last")
 
 
 def test_nobody_s_text_can_steer_the_terminal() -> None:

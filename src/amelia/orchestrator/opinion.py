@@ -6,9 +6,11 @@ from ..contract.workflow import Issue, Profile
 from ..drivers.cast import Cast
 from ..drivers.prices import PriceList
 from ..ports.agents import Announcer, ObjectStore
+from ..redaction import ours
 from ..workspace.tree import Tree
 from .agents.loop import Outcome
 from .agents.reviewer import judge
+from .discreet import DiscreetAnnouncer, DiscreetCast, DiscreetObjects
 from .job import Job, Limits
 from .live import Live
 from .site import Site
@@ -32,13 +34,13 @@ async def opinion(
 ) -> Outcome[Verdict]:
     """Of all between the tree's base and its commit. ``test_command`` is run in it first, and the Reviewer sees what it
     says. Raises ``Unavailable`` when the model stays away, ``Stopped`` when a bound of ``live`` is reached."""
-    live.tree = tree
+    live.tree, secrets = tree, ours()
     site = Site(
         Job(workflow_id=new_workflow_id(), issue=issue, repository="", branch=tree.branch, profile=profile),
-        cast=cast,
+        cast=DiscreetCast(cast, secrets),
         prices=prices,
-        announcer=announcer,
-        objects=objects,
+        announcer=DiscreetAnnouncer(announcer, secrets),
+        objects=DiscreetObjects(objects, secrets),
         workdir=tree.root.parent,
         live=live,
         limits=limits,
