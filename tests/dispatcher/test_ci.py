@@ -18,7 +18,8 @@ import yaml
 from amelia.consumer import DONE, Consumer
 from amelia.contract import commands as c
 from amelia.contract.ids import derived_workflow_id
-from amelia.errors import Refused, Unavailable
+from amelia.contract.workflow import Issue, Profile
+from amelia.errors import NotFound, Refused, Unavailable
 from amelia.ports.queues import Message
 from amelia_dispatcher.ci import Intake, teams_of
 
@@ -205,3 +206,43 @@ def test_the_page_names_only_fields_that_there_are() -> None:
 
 async def _is(what: bool) -> bool:
     return what
+
+
+class Looking:
+    """Reads references, unless it is away."""
+
+    def __init__(self) -> None:
+        self.fails: Exception | None = None
+        self.read: list[str] = []
+
+    async def complete(self, issue: Issue, profile: Profile, repository: str) -> tuple[Issue, Profile]:
+        if issue.title:
+            return issue, profile
+        if self.fails is not None:
+            raise self.fails
+        self.read.append(issue.id)
+        return Issue(id=issue.id, title="Read", body="from the tracker"), Profile(tracker="github")
+
+
+async def test_a_reference_is_looked_up_once_and_a_tracker_that_is_away_holds_up_nobody_else(world: World) -> None:
+    looking = Looking()
+    teams = {"AROAEXAMPLE": "blue"}
+    taking = Intake(world.journal, teams, allow_file=False, judges=True, issues=looking, pause_seconds=0)
+    referred = message({**ORDER, "issue": {"id": "acme/shop#7"}})
+    other = message({**ORDER, "id": "run-2"})
+    looking.fails = Unavailable("the tracker is away")
+    first, second = await taking.handle([referred, other])
+    assert (first.kind, second) == ("again", DONE)
+    looking.fails = None
+    assert await taking.handle([referred]) == [DONE]
+    w = await world.workflow(derived_workflow_id("blue", "run-1"))
+    assert (w.issue.title, w.profile.tracker) == ("Read", "github")
+    looking.fails = Unavailable("the tracker is away")
+    assert await taking.handle([referred]) == [DONE], "it is there already"
+    looking.fails = NotFound("there is no such issue")
+    [lost] = await taking.handle([message({**ORDER, "id": "run-3", "issue": {"id": "acme/shop#8"}})])
+    assert (lost.kind, lost.reason) == ("dead", "there is no such issue")
+
+
+async def test_a_reference_without_a_tracker_says_that_the_title_lacks(world: World) -> None:
+    assert "no title" in await said(world, {**ORDER, "issue": {"id": "acme/shop#7"}})
