@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amelia.contract.events import AgentMessage
-from amelia.redaction import Redactor, Stream, in_environment
+from amelia.redaction import Redactor, Stream, in_environment, in_worktree
 
 VALUE = 'canary "7f3e" /+?\u00e9 2b1a9c'
 PLAIN = "canary-7f3e2b1a9c"
@@ -83,9 +83,20 @@ def test_bytes_that_are_no_text_keep_everything_else() -> None:
     assert REDACTOR.data(data) == b"\xff\xfe\x00" + MARKED.encode() + b"\x80\n"
 
 
-def test_a_bundle_is_left_alone() -> None:
-    data = b"# v2 git bundle\n" + PLAIN.encode()
+def test_of_a_bundle_only_the_titles_of_other_commits_are_changed() -> None:
+    data = b"# v2 git bundle\n-" + b"a" * 40 + b" with %s\n" + b"b" * 40 + b" refs/heads/x\n\nPACK" + PLAIN.encode()
+    assert REDACTOR.data(data.replace(b"%s", PLAIN.encode())) == data.replace(b"%s", MARKED.encode())
     assert REDACTOR.data(data) is data
+
+
+def test_secrets_of_a_repository_are_known_from_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / ".env.local").write_text("DB_PASSWORD=lies-in-the-tree-1\nPORT=8080\nDB_USER=ada12345678\n")
+    (tmp_path / "values.yaml").write_text("service:\n  apiKey: k3y-0f-the-service\n")
+    (tmp_path / "test_it.py").write_text("PASSWORD = 'only-for-a-test-1'\n")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("token = lies-in-git-itself-1\n")
+    assert {value for _, value in in_worktree(tmp_path)} == {"lies-in-the-tree-1", "k3y-0f-the-service"}
 
 
 @settings(max_examples=150)

@@ -3,5 +3,6 @@
 from .known import in_environment
 from .redactor import MARK, Redactor, ours
 from .stream import Stream
+from .worktree import in_worktree
 
-__all__ = ["MARK", "Redactor", "Stream", "in_environment", "ours"]
+__all__ = ["MARK", "Redactor", "Stream", "in_environment", "in_worktree", "ours"]

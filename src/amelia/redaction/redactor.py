@@ -36,19 +36,23 @@ class Redactor:
         self._forms: dict[str, str] = {}
         self._remembered: dict[str, str] = {}
         self._size = 0
-        for kind, value in known:
-            self.learn(kind, value)
+        self.learn_all(known)
 
     def learn(self, kind: str, value: str) -> None:
         """From now on the value is a secret, in its usual encodings too. One of less than eight characters is not."""
-        value = value.strip()
-        if len(value) < SHORTEST or value in self._forms:
-            return
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", kind) or "secret"
-        fresh = {form: name for form in forms(value) if len(form) >= SHORTEST}
-        kept = self._forms if len(self._forms) < _MOST_KNOWN else {}
-        self._forms = dict(sorted({**kept, **fresh}.items(), key=lambda item: -len(item[0])))
-        self._remembered, self._size = {}, 0
+        self.learn_all([(kind, value)])
+
+    def learn_all(self, known: Iterable[tuple[str, str]]) -> None:
+        """Kinds and values, as ``learn`` takes them."""
+        fresh: dict[str, str] = {}
+        for kind, value in known:
+            value = value.strip()
+            if len(value) >= SHORTEST and value not in self._forms and len(self._forms) + len(fresh) < _MOST_KNOWN:
+                name = re.sub(r"[^A-Za-z0-9_.-]+", "-", kind) or "secret"
+                fresh |= {form: name for form in forms(value) if len(form) >= SHORTEST and form not in self._forms}
+        if fresh:
+            self._forms = dict(sorted({**self._forms, **fresh}.items(), key=lambda item: -len(item[0])))
+            self._remembered, self._size = {}, 0
 
     def text(self, text: str) -> str:
         if len(text) < SHORTEST:
@@ -65,10 +69,10 @@ class Redactor:
         return text if found == text else found
 
     def data(self, data: bytes) -> bytes:
-        """Text in any encoding that ASCII is part of; JSON, also in lines, by its strings. A git bundle is left alone:
-        what it holds is compressed, and the repository's own."""
+        """Text in any encoding that ASCII is part of; JSON, also in lines, by its strings. Of a git bundle only what it
+        says of the commits it builds upon: what it holds is compressed, and the repository's own."""
         if data.startswith(_BUNDLES):
-            return data
+            return self._bundle(data)
         if data[:1] in (b"{", b"["):
             cleaned = self._json(data)
             if cleaned is not None:
@@ -84,6 +88,13 @@ class Redactor:
     def error(self, error: Exception) -> None:
         """Cleans what the error says."""
         error.args = self._value(error.args)
+
+    def _bundle(self, data: bytes) -> bytes:
+        """In its header, ``-COMMIT title`` names what has to be there already."""
+        head, between, rest = data.partition(b"\n\n")
+        lines = [self.data(line) if line.startswith(b"-") else line for line in head.split(b"\n")]
+        clean = b"\n".join(lines)
+        return data if clean == head else clean + between + rest
 
     def _json(self, data: bytes) -> bytes | None:
         """None when it is none."""

@@ -1,7 +1,7 @@
 """Secrets that show by their shape, whoever they belong to."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from math import log2
 
@@ -109,6 +109,20 @@ def _token(kind: str, mark: str, found: re.Match[str]) -> str:
 
 def _without_assigned(text: str, mark: Callable[[str], str]) -> str:
     pieces, done = [], 0
+    for start, name, value in _assignments(text):
+        pieces += [text[done:start], mark(name)]
+        done = start + len(value)
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def assigned_in(text: str) -> Iterator[tuple[str, str]]:
+    """The names of kinds, and the values that a text assigns to names of secrets."""
+    return ((name, value) for _, name, value in _assignments(text))
+
+
+def _assignments(text: str) -> Iterator[tuple[int, str, str]]:
+    """Where a value begins, the kind of its name, and the value."""
+    done = 0
     for place in _places(text):
         found = _assigned().match(text, place) if place >= done else None
         if found is None:
@@ -116,9 +130,8 @@ def _without_assigned(text: str, mark: Callable[[str], str]) -> str:
         value = found["quoted"] or found["bare"]
         if not _NO_SECRETS.search(found["rest"]) and _is_secret(found, value):
             start = found.start("quoted" if found["quoted"] else "bare")
-            pieces += [text[done:start], mark(found["name"].lower().replace("_", "-"))]
             done = start + len(value)
-    return "".join([*pieces, text[done:]]) if pieces else text
+            yield start, found["name"].lower().replace("_", "-"), value
 
 
 def _places(text: str) -> list[int]:
