@@ -46,7 +46,15 @@ def test_the_same_failure_is_told_once_and_then_ends_the_work(did: Did) -> None:
 
 
 def test_times_and_addresses_in_the_output_make_no_difference() -> None:
-    runs = [("run_command", {"command": "t"}, f"exit code 1\nfailed in 0.{n}1 s at 0x7f{n}a", False) for n in range(5)]
+    runs = [
+        (
+            "run_command",
+            {"command": "t"},
+            f"exit code 1\nfailed in 0.{n}1 s at 0x7f{n}a, {n}s\n(output-b-{n}.txt)",
+            False,
+        )
+        for n in range(5)
+    ]
     found = circle(talked(*runs))
     assert found is not None and found.ends
 

@@ -15,8 +15,10 @@ NOTED_WELL = 6
 ENDED_WELL = 12
 """So often a call succeeds in the same way, with nothing changed in between."""
 _FAILED = re.compile(r"\A(exit code (?!0\b)|killed)")
-_PASSING = re.compile(r"\b\d+\.\d+\b|\b0x[0-9a-f]+\b|/tmp/[\w./-]+", re.IGNORECASE)
-"""What differs from run to run and says nothing: times, addresses, names of temporary files."""
+_PASSING = re.compile(
+    r"\b\d+\.\d+\b|\b\d+ ?(?:ms|s|sec|seconds)\b|\b0x[0-9a-f]+\b|/tmp/[\w./-]+|\boutput-[\w.-]+\.txt\b", re.IGNORECASE
+)
+"""What differs from run to run and says nothing: times, addresses, names of temporary files and of kept outputs."""
 
 
 class Streak(msgspec.Struct, kw_only=True):
