@@ -1,3 +1,4 @@
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -43,10 +44,20 @@ def every_request_is_one_of_the_service(request: pytest.FixtureRequest) -> Itera
     assert not objected
 
 
-def environment(driver: str, address: str) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def claude(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, as one that can be started by its path."""
+    program = tmp_path_factory.mktemp("bin") / "claude"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {Path(__file__).with_name("claude.py")} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def environment(driver: str, address: str, claude: Path) -> dict[str, str]:
     return {
         "api:anthropic": {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": address},
         "api:openai": {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{address}/v1"},
+        "cli:claude": {"ANTHROPIC_BASE_URL": address, "AMELIA_CLAUDE": str(claude), "OPENAI_API_KEY": "not for it"},
         COMPATIBLE: {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{address}/compatible/v1"},
         "api:bedrock": {
             "AWS_ACCESS_KEY_ID": "k",
@@ -58,8 +69,10 @@ def environment(driver: str, address: str) -> dict[str, str]:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module", params=(*factory.names(), COMPATIBLE))
-async def driver(request: pytest.FixtureRequest, replay: str) -> AsyncIterator[Driver]:
-    made = factory.create(request.param.partition(" ")[0], environ=environment(request.param, replay), patience=QUICK)
+async def driver(request: pytest.FixtureRequest, replay: str, claude: Path) -> AsyncIterator[Driver]:
+    made = factory.create(
+        request.param.partition(" ")[0], environ=environment(request.param, replay, claude), patience=QUICK
+    )
     yield made
     await made.aclose()
 

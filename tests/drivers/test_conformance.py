@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from amelia.errors import Refused, Unavailable
 
 from .conftest import COMPATIBLE
 from .peer import Peer
+
+CALLING = [name for name in (*factory.names(), COMPATIBLE) if name != "cli:claude"]
+"""Drivers whose services know calls, rather than text that is one."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 Ask = Callable[..., Request]
@@ -130,6 +134,7 @@ async def test_a_wrong_key_is_refused_with_the_variable_to_set(driver: Driver, a
         "api:anthropic": "ANTHROPIC_API_KEY",
         "api:openai": "OPENAI_API_KEY",
         "api:bedrock": "AWS_ACCESS_KEY_ID",
+        "cli:claude": "ANTHROPIC_API_KEY",
     }
     with pytest.raises(Refused, match=variable[driver.name]) as refusal:
         await hear(driver, ask("forbidden"))
@@ -141,6 +146,7 @@ async def test_an_invalid_request_is_refused_with_the_reason(driver: Driver, ask
         await hear(driver, ask("invalid"))
 
 
+@pytest.mark.parametrize("driver", CALLING, indirect=True)
 async def test_malformed_arguments_are_handed_on_and_can_be_sent_back(driver: Driver, ask: Ask) -> None:
     _, first = await hear(driver, ask("malformed"))
     assert [malformed(call.arguments) for call in first.tool_calls] == ['{"command": ["ls", ', '["ls"]']
@@ -149,6 +155,7 @@ async def test_malformed_arguments_are_handed_on_and_can_be_sent_back(driver: Dr
     assert second.text == "I will write it properly."
 
 
+@pytest.mark.parametrize("driver", CALLING, indirect=True)
 async def test_an_answer_cut_at_the_token_limit_says_so(driver: Driver, ask: Ask) -> None:
     _, turn = await hear(driver, ask("stopped"))
     assert turn.stop == "max_tokens"
@@ -195,7 +202,7 @@ async def test_a_model_that_takes_tools_only_without_reasoning_gets_that(driver:
 
 
 @pytest.mark.parametrize("name", factory.names())
-async def test_no_server_at_the_address_is_unavailable(name: str, ask: Ask, unused_tcp_port: int) -> None:
+async def test_no_server_at_the_address_is_unavailable(name: str, ask: Ask, unused_tcp_port: int, claude: Path) -> None:
     environ = {
         "ANTHROPIC_API_KEY": "k",
         "OPENAI_API_KEY": "k",
@@ -204,12 +211,14 @@ async def test_no_server_at_the_address_is_unavailable(name: str, ask: Ask, unus
         "AWS_REGION": "us-east-1",
     }
     address = f"http://127.0.0.1:{unused_tcp_port}"
+    environ["AMELIA_CLAUDE"] = str(claude)
     driver = factory.create(name, base_url=address, environ=environ, patience=Patience(retries=1, first_wait=0.001))
     with pytest.raises(Unavailable, match="after 2 tries"):
         await hear(driver, ask("plain"))
     await driver.aclose()
 
 
+@pytest.mark.parametrize("driver", CALLING, indirect=True)
 async def test_a_call_that_got_no_result_is_refused(driver: Driver, ask: Ask) -> None:
     _, first = await hear(driver, ask("many"))
     with pytest.raises(Refused, match=r"call_1_1, call_1_2 has no result"):

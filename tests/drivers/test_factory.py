@@ -11,13 +11,14 @@ from amelia.errors import Refused
 
 
 def test_an_unknown_driver_is_refused_with_the_known_and_the_nearest() -> None:
-    with pytest.raises(Refused, match=r"only api:anthropic, api:openai, api:bedrock; did you mean api:openai\?"):
+    known = "api:anthropic, api:openai, api:bedrock, cli:claude"
+    with pytest.raises(Refused, match=rf"only {known}; did you mean api:openai\?"):
         factory.create("api:openia", environ={})
 
 
-@pytest.mark.parametrize("short", ["anthropic", "bedrok"])
+@pytest.mark.parametrize("short", ["anthropic", "bedrok", "claude"])
 def test_a_driver_named_without_its_beginning_is_recognised_in_the_refusal(short: str) -> None:
-    with pytest.raises(Refused, match="did you mean api:"):
+    with pytest.raises(Refused, match=r"did you mean (api|cli):"):
         factory.default_model(short)
 
 

@@ -36,10 +36,21 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             server.terminate()
 
 
-def environment(driver: str, address: str) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def claude(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that does as Claude Code does."""
+    program = tmp_path_factory.mktemp("bin") / "claude"
+    written = Path(__file__).parents[1] / "drivers" / "claude.py"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -S -E {written} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def environment(driver: str, address: str, claude: Path) -> dict[str, str]:
     return {
         "api:anthropic": {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": address},
         "api:openai": {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{address}/v1"},
+        "cli:claude": {"AMELIA_CLAUDE": str(claude), "ANTHROPIC_BASE_URL": address},
         "api:bedrock": {
             "AWS_ACCESS_KEY_ID": "k",
             "AWS_SECRET_ACCESS_KEY": "s",
@@ -55,7 +66,7 @@ def suite(where: Path) -> int:
 
 
 @pytest.mark.parametrize("name", factory.names())
-async def test_the_example_is_mended(world: "World", replay: str, name: str) -> None:
+async def test_the_example_is_mended(world: "World", replay: str, claude: Path, name: str) -> None:
     shutil.rmtree(world.repository)
     shutil.copytree(EXAMPLE, world.repository, ignore=shutil.ignore_patterns("__pycache__"))
     world.seed({})
@@ -66,7 +77,7 @@ async def test_the_example_is_mended(world: "World", replay: str, name: str) -> 
     def job(old: Job) -> Job:
         return msgspec.structs.replace(old, issue=issue)
 
-    driver = factory.create(name, environ=environment(name, replay))
+    driver = factory.create(name, environ=environment(name, replay, claude))
     world.driver = driver  # type: ignore[assignment]
     world.model = factory.default_model(name)
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from shutil import which
 
 from amelia.drivers.base import Driver
 from amelia.drivers.retries import Patience
@@ -11,6 +12,7 @@ _DEFAULT_MODELS = {
     "api:anthropic": "claude-sonnet-4-6",
     "api:openai": "gpt-6-sol",
     "api:bedrock": "global.anthropic.claude-sonnet-4-6",
+    "cli:claude": "claude-sonnet-4-6",
 }
 """Current models that the drivers get the most from: they can be forced to call a tool (Claude 5.5 and Fable 5.1
 refuse that) and call tools through Chat Completions (GPT-6.1 and 6.2 do so only through Responses)."""
@@ -20,9 +22,9 @@ def create(
     driver: str, *, base_url: str | None = None, environ: Mapping[str, str], patience: Patience | None = None
 ) -> Driver:
     """``environ`` is where credentials and addresses are read: ``ANTHROPIC_API_KEY`` or
-    ``ANTHROPIC_AUTH_TOKEN``, ``ANTHROPIC_BASE_URL``;
-    ``OPENAI_API_KEY``, ``OPENAI_BASE_URL``; ``AWS_*``, ``AWS_ENDPOINT_URL_BEDROCK_RUNTIME``. ``base_url`` wins over
-    the address found there.
+    ``ANTHROPIC_AUTH_TOKEN``, ``ANTHROPIC_BASE_URL``; ``OPENAI_API_KEY``, ``OPENAI_BASE_URL``; ``AWS_*``,
+    ``AWS_ENDPOINT_URL_BEDROCK_RUNTIME``; ``AMELIA_CLAUDE``, ``PATH`` and what Claude Code reads itself. ``base_url``
+    wins over the address found there.
 
     Raises ``Refused`` when the name is unknown or a credential is missing. AWS credentials that may come from a
     profile, a container or an instance are only looked for, and refused, at the first request.
@@ -44,8 +46,9 @@ def names() -> tuple[str, ...]:
 def _known(driver: str) -> None:
     if driver in _MAKERS:
         return
-    nearest = get_close_matches(driver, [*_MAKERS, *(name.removeprefix("api:") for name in _MAKERS)], n=1)
-    meant = f"; did you mean {'api:' + nearest[0].removeprefix('api:')}?" if nearest else ""
+    whole = {**{name: name for name in _MAKERS}, **{name.partition(":")[2]: name for name in _MAKERS}}
+    nearest = get_close_matches(driver, whole, n=1)
+    meant = f"; did you mean {whole[nearest[0]]}?" if nearest else ""
     raise Refused(f"there is no driver {driver!r}, only {', '.join(_MAKERS)}{meant}")
 
 
@@ -84,6 +87,20 @@ def _bedrock(base_url: str | None, environ: Mapping[str, str], patience: Patienc
     return BedrockDriver(region=region, credentials=credentials, base_url=address, patience=patience)
 
 
+def _claude(base_url: str | None, environ: Mapping[str, str], patience: Patience | None) -> Driver:
+    wanted = environ.get("AMELIA_CLAUDE") or "claude"
+    program = which(wanted, path=environ.get("PATH"))
+    if program is None:
+        raise Refused(
+            f"the driver cli:claude needs Claude Code, and there is no program {wanted}; "
+            "install it, or name it with AMELIA_CLAUDE, or choose another driver"
+        )
+    from amelia.drivers.claude_code import ClaudeCodeDriver
+
+    address = {"ANTHROPIC_BASE_URL": base_url} if base_url else {}
+    return ClaudeCodeDriver(program=program, environ={**environ, **address}, patience=patience)
+
+
 def _needed(driver: str, variable: str, environ: Mapping[str, str]) -> str:
     value = environ.get(variable, "").strip()
     if not value:
@@ -95,4 +112,5 @@ _MAKERS: Mapping[str, Callable[[str | None, Mapping[str, str], Patience | None],
     "api:anthropic": _anthropic,
     "api:openai": _openai,
     "api:bedrock": _bedrock,
+    "cli:claude": _claude,
 }
