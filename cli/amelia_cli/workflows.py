@@ -20,6 +20,7 @@ workflows = LazyGroup(
         "watch": ("amelia_cli.watching:watch", "What happens in the whole fleet."),
         "diff": ("amelia_cli.reading:diff", "The change as a unified diff."),
         "apply": ("amelia_cli.apply:apply", "Bring the work into a checkout here, as a branch."),
+        "export": ("amelia_cli.export:export", "A conversation file of what the model said."),
         "artifacts": ("amelia_cli.artifacts:artifacts", "What its runs kept, to look at or to fetch."),
         "usage": ("amelia_cli.usage:usage", "Tokens and cost, by agent, task and model."),
     },
