@@ -95,9 +95,10 @@ async def test_a_fleet_leaves_no_secret_behind(asked: Recorder, tmp_path: Path, 
             said = fleet.amelia("workflows", *words, workflow_id)
             assert found(f"amelia {words[0]}", (said.stdout + said.stderr).encode()) == []
         state = StateDirectory.open(tmp_path / "state")
-        hits, rows = await found_in_database(postgres.url(state, state.port("postgres")))
+        ports = json.loads(state.fleet_file.read_text())["ports"]
+        hits, rows = await found_in_database(postgres.url(state, ports["postgres"]))
         assert (hits, rows > 20) == ([], True)
-        hits, count = await found_in_objects(emulator.url(state.port("emulator")))
+        hits, count = await found_in_objects(emulator.url(ports["emulator"]))
         assert (hits, count > 5) == ([], True)
         own = [state.secret("postgres-password"), fleet.token, _master_secret(state)]
         logs = b"\n".join(log.read_bytes() for log in state.logs.rglob("*") if log.is_file())
