@@ -94,7 +94,7 @@ def advance(seen: Seen, event: e.AnyEvent) -> Seen:
         case e.AgentMessage():
             return _heard(seen, event.agent, event.task_id, event.content)
         case e.ToolCalled():
-            return _heard(seen, event.agent, event.task_id, f"{event.tool}: {event.summary}")
+            return _heard(seen, event.agent, event.task_id, f"{event.tool} {event.summary}".strip())
         case e.WorkflowCompleted():
             failed = event.result == "failed"
             return replace(seen, phase="failed" if failed else "delivering", agent="", words=event.cause, voices={})

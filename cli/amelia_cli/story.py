@@ -84,6 +84,8 @@ async def plan_view(story: Story, block: Block, objects: ObjectStore) -> PlanVie
         estimated_microdollars=block.estimated_microdollars,
         previous_sha256=before.plan_sha256 if before else "",
         changes=changes(await plan_of(before, objects), plan) if before else "",
+        requires=block.requires,
+        unresolved=block.unresolved,
     )
 
 

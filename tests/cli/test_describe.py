@@ -80,7 +80,7 @@ def test_a_watcher_hears_everybody_who_works_at_once() -> None:
         e.ToolCalled(**of(agent="developer", task_id="one", tool="search", summary="first")),
     ):
         seen = advance(seen, event)
-    assert [(v.task, v.words) for v in seen.voices.values()] == [("one", "search: first"), ("two", "second")]
+    assert [(v.task, v.words) for v in seen.voices.values()] == [("one", "search first"), ("two", "second")]
     seen = advance(seen, e.AgentCompleted(**of(agent="developer", task_id="one")))
     assert [voice.task for voice in seen.voices.values()] == ["two"]
     for event in (
