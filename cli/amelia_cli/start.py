@@ -74,7 +74,9 @@ def start(
     replay: Path | None,
     new: bool,
 ) -> None:
-    """Work ISSUE: the path of a Markdown file, or an id that the profile's tracker knows or --title explains.
+    """Work ISSUE: the path of a Markdown file, an issue of GitHub or Jira, or an id that --title explains.
+
+    An issue is named as owner/repository#7, as #7 of the repository here, as PROJ-7 or by its address.
 
     Its plan waits for your approval, asked for here on a terminal. Exits with 1 when the workflow failed or was
     cancelled. Without --remote everything runs in this process, and the same command goes on after an interruption.
@@ -83,7 +85,7 @@ def start(
     \b
     Examples:
       amelia start issues/wrong-total.md
-      amelia start issues/wrong-total.md --budget 2.50
+      amelia start acme/shop#7 --budget 2.50
       amelia start issues/wrong-total.md --remote --detach
       amelia start PROJ-7 --title "Totals are wrong" --remote --auto-approve --wait
       amelia start issues/wrong-total.md --remote --idempotency-key "$CI_JOB" --priority 10
