@@ -158,13 +158,12 @@ def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
         case e.BudgetReached():
             return f"the next call would pass the budget of {budget(event.budget)}; the workflow pauses"
         case e.AgentMessage():
-            return f"{event.agent}: {event.content}"
+            return f"{_who(event.agent, event.task_id)}: {event.content}"
         case e.ToolCalled():
-            return f"{event.agent} calls {event.tool}: {event.summary}"
+            return f"{_who(event.agent, event.task_id)} calls {event.tool}" + _because(event.summary)
         case e.ToolCompleted():
-            return f"{event.agent} got {'an answer' if event.ok else 'an error'} from {event.tool}" + _because(
-                event.summary
-            )
+            got = "an answer" if event.ok else "an error"
+            return f"{_who(event.agent, event.task_id)} got {got} from {event.tool}" + _because(event.summary)
         case _:
             assert_never(event)
 

@@ -25,6 +25,8 @@ VALUES: dict[str, Any] = {
     "kind": "operator",
     "budget": Budget(microdollars=5),
     "spent": Money(cost_microdollars=3),
+    "topic": "tests",
+    "text": "a\nword\x1b",
 }
 
 
