@@ -115,6 +115,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True):
+    """An empty one says that the model is at something that is no text: it thinks, or writes a call."""
+
     text: str
 
 

@@ -16,7 +16,8 @@ _LARGE = 65_536
 
 
 class DiscreetDriver:
-    """Implements ``drivers.base.Driver`` by another. Text is passed on as far as no secret can be in it."""
+    """Implements ``drivers.base.Driver`` by another. Text is passed on as far as no secret can be in it; an
+    empty piece still says that the model is at it."""
 
     def __init__(self, inner: Driver, redactor: Redactor) -> None:
         self.name = inner.name
@@ -28,7 +29,7 @@ class DiscreetDriver:
         try:
             async for piece in self._inner.stream(self._redactor.value(request)):
                 said = heard.flush() if isinstance(piece, Turn) else heard.feed(piece.text)
-                if said:
+                if said or isinstance(piece, TextDelta):
                     yield TextDelta(said)
                 if isinstance(piece, Turn):
                     yield self._redactor.value(piece)
