@@ -166,6 +166,17 @@ def test_on_a_terminal_the_plan_is_shown_and_asked_about(
         assert working.decisions[0].feedback == "too large"
 
 
+def test_work_that_the_reviewer_refuses_is_asked_about_even_when_plans_are_approved(working: PretendFleet) -> None:
+    def refuses(workflow_id: str, request: StartRequest) -> None:
+        working.change(workflow_id, requires="review", unresolved=("major: no test",))
+        blocks(working, workflow_id)
+
+    working.on_start = refuses
+    code, seen = answering(["start", "issue.md", "--remote", "--auto-approve"], [("Accept it as it is?", "a")])
+    assert (code, "major: no test" in seen, "completed" in seen) == (0, True, True), seen
+    assert [(decision.block_id, decision.plan_sha256) for decision in working.decisions] == [("b", plan_sha256(PLAN))]
+
+
 def test_a_pause_is_told_to_whoever_waits_with_how_to_end_it(amelia: Amelia, fleet: PretendFleet) -> None:
     def pauses(workflow_id: str, request: StartRequest) -> None:
         fleet.change(workflow_id, status="paused", reason="the budget is reached")
