@@ -45,6 +45,8 @@ def _said(event: e.AnyEvent) -> str:
             return f"cancelled by {event.cancelled_by}" + _because(event.reason)
         case e.BranchPushed():
             return f"branch {event.branch} is at {event.commit[:12]} in {event.repository}"
+        case e.CommandRefused(command_type="tell_issue"):
+            return f"the issue was not told how it stands: {event.cause}"
         case e.CommandRefused():
             if not event.final:
                 return f"{event.command_type} has to wait: {event.cause}"

@@ -148,3 +148,12 @@ async def test_an_app_asks_for_issues_alone(world: World) -> None:
     await trackers.tell(SHOP, COMMENT)
     issued = [grant.permissions for name, grant in world.github.kept.tokens.items() if name.startswith("ghs_")]
     assert issued == [{"issues": "read"}, {"issues": "write"}]
+
+
+async def test_a_credential_that_cannot_be_used_is_said_when_it_is_needed(world: World) -> None:
+    access = world.access(github="two words", jira="two words")
+    trackers = await world.trackers(access)
+    with pytest.raises(Refused, match="set it again"):
+        await trackers.read(SHOP)
+    with pytest.raises(Refused, match="set it again"):
+        await trackers.tell(Known(tracker="jira", issue="PROJ-7"), COMMENT)

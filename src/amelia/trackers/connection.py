@@ -10,7 +10,7 @@ from ..adapters.github.client import open_client
 from ..adapters.github.connection import Access as GitHubAccess
 from ..adapters.github.connection import credentials
 from ..adapters.github.site import PUBLIC, Site, site
-from ..adapters.jira import JiraAccess, checked, open_jira
+from ..adapters.jira import JiraAccess, open_jira
 from ..contract.workflow import Issue, TrackerName
 from ..errors import Refused
 from ..redaction import ours
@@ -64,14 +64,14 @@ def _jira(settings: Settings, environ: Mapping[str, str]) -> JiraAccess | None:
     base = settings.jira_base_url or environ.get("JIRA_BASE_URL", "")
     if not base:
         return None
+    email = settings.jira_email or environ.get("JIRA_EMAIL", "")
     if settings.jira_token_file:
-        email, token = settings.jira_email, read_secret(settings.jira_token_file).strip()
+        token = read_secret(settings.jira_token_file).strip()
     elif bearer := environ.get("JIRA_BEARER_TOKEN", ""):
         email, token = "", bearer
     else:
-        email = settings.jira_email or environ.get("JIRA_EMAIL", "")
         token = environ.get("JIRA_API_TOKEN", "") or environ.get("JIRA_TOKEN", "")
-    return JiraAccess(base_url=checked(base), email=email, token=token)
+    return JiraAccess(base_url=base.strip(), email=email, token=token)
 
 
 class Trackers:
@@ -100,11 +100,32 @@ class Trackers:
         return self._jira
 
 
+class _Unusable:
+    """Says why as soon as it is needed, and only then: the environment may name what is none of our business."""
+
+    def __init__(self, why: Refused) -> None:
+        self._why = str(why)
+
+    async def read(self, reference: str) -> Issue:
+        raise Refused(self._why)
+
+    async def tell(self, reference: str, comment: Comment) -> str:
+        raise Refused(self._why)
+
+
 @asynccontextmanager
 async def open_trackers(access: Access) -> AsyncIterator[Trackers]:
-    """Share it. Raises ``Refused`` for a credential that cannot be used."""
+    """Share it."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(access.site))
-        github = GitHubTracker(client, credentials(client, access.github))
-        jira = JiraTracker(await stack.enter_async_context(open_jira(access.jira))) if access.jira else None
+        github: Tracker
+        jira: Tracker | None
+        try:
+            github = GitHubTracker(client, credentials(client, access.github))
+        except Refused as error:
+            github = _Unusable(error)
+        try:
+            jira = JiraTracker(await stack.enter_async_context(open_jira(access.jira))) if access.jira else None
+        except Refused as error:
+            jira = _Unusable(error)
         yield Trackers(access, github, jira)
