@@ -6,8 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amelia.contract import events as e
-from amelia.contract.views import ArtifactList, PlanView, UsageView, WorkflowPage, WorkflowView
+from amelia.contract.views import (
+    ArtifactList,
+    LessonList,
+    LessonView,
+    PlanView,
+    UsageView,
+    WorkflowPage,
+    WorkflowView,
+)
 from amelia.domain.artifacts import artifact_view, newest_of_each_name
+from amelia.domain.shown import lesson_view
 from amelia.domain.usage import usage_view
 from amelia.errors import AmeliaError, NotFound, Refused
 
@@ -89,6 +98,18 @@ class LocalPlane:
     def events(self, workflow_id: str) -> "list[Event]":
         """In order; the first has the sequence 1."""
         return self._read(workflow_id)[1]
+
+    def lessons(self, repository: str = "") -> LessonList:
+        from amelia.adapters.local.lessons import LocalLessons
+
+        return LessonList(items=tuple(map(lesson_view, LocalLessons(self._folder).lessons(repository))))
+
+    def forget(self, lesson_id: str) -> LessonView:
+        from amelia.adapters.local.lessons import LocalLessons
+
+        for gone in LocalLessons(self._folder).forget([lesson_id]):
+            return lesson_view(gone)
+        raise NotFound(f"there is no lesson {lesson_id}; amelia memory list --local shows those there are")
 
     def _kept(self, workflow_id: str) -> dict[str, e.ArtifactStored]:
         events = self.events(workflow_id)

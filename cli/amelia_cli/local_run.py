@@ -2,9 +2,11 @@
 
 import asyncio
 
+from amelia.adapters.local.lessons import LocalLessons
 from amelia.adapters.local.objects import FolderObjects
 from amelia.contract import events as e
 from amelia.contract.ids import derive_id
+from amelia.domain.lessons import told
 from amelia.domain.policy import Policy
 from amelia.domain.workflow import left
 from amelia.drivers.prices import prices_for
@@ -34,6 +36,7 @@ class LocalRun:
         self._objects = FolderObjects(record.folder / "objects")
         self._gate = LocalGate(record, self._objects, asks=asks, policy=policy, person=person)
         self._memory = LocalMemory(record.folder / "checkpoints")
+        self._lessons = LocalLessons(record.folder.parent)
 
     def to_the_end(self) -> None:
         """Returns when it has ended or is paused, or waits for a decision that nobody is here to make."""
@@ -97,10 +100,11 @@ class LocalRun:
                     highest_fact=row.fact,
                     generation=row.generation,
                     retries=row.retries,
+                    lessons=told(self._lessons.lessons(row.repository)),
                     edited=self._gate.edited(row.decision),
                 ),
                 cast=cast,
-                announcer=Announcer(self._record),
+                announcer=Announcer(self._record, self._lessons),
                 objects=self._objects,
                 memory=self._memory,
                 workdir=self._record.folder / "work",

@@ -16,6 +16,7 @@ _COMMANDS = {
     "rerun": ("amelia_cli.rerun:rerun", "Play a workflow again with this version, and compare."),
     "queue": ("amelia_cli.queue:queue", "Who waits for a turn, for what and until when."),
     "dead-letters": ("amelia_cli.letters:letters", "Messages that were given up: look, send again, discard."),
+    "memory": ("amelia_cli.memory:memory", "What was learnt about a repository: look, forget."),
     "profile": ("amelia_cli.profile:profile", "What settings.amelia.yaml says, and whether it is right."),
     "config": ("amelia_cli.config:config", "The schema of the settings file."),
     "up": ("amelia_cli.fleet:up", "Start the fleet on this machine."),

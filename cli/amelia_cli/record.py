@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
 from amelia.contract import events as e
 from amelia.contract.codec import encode
 from amelia.contract.envelope import Event
+from amelia.domain.lessons import learnt
 from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict
 from amelia.redaction import ours
@@ -21,6 +22,10 @@ from .views import View
 
 Changed = Callable[[Workflow, Workflow, str], None]
 """Given the workflow before an event and after it, and when that was."""
+
+
+if TYPE_CHECKING:
+    from amelia.adapters.local.lessons import LocalLessons
 
 
 class Record(Story):
@@ -69,13 +74,16 @@ class Record(Story):
 
 
 class Announcer:
-    """Takes a run's facts and progress into its record."""
+    """Takes a run's facts and progress into its record, and what it learnt to where the next run finds it."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, lessons: "LocalLessons") -> None:
         self._record = record
+        self._lessons = lessons
 
     async def facts(self, facts: Sequence[Event]) -> None:
         for fact in facts:
+            if isinstance(fact, e.LessonLearnt):
+                self._lessons.learn(learnt(self._record.row, ours().value(fact)))
             self._record.append(fact)
 
     def progress(self, event: Event) -> None:

@@ -21,6 +21,8 @@ from amelia.contract.views import (
     DeadLetterPage,
     DeadLetterView,
     DecisionRequest,
+    LessonList,
+    LessonView,
     MessageRequest,
     PauseRequest,
     PlanView,
@@ -65,6 +67,7 @@ class PretendFleet:
         self.answers: list[tuple[int, bytes]] = []
         self.queue = QueueView(in_progress=0, limit=2, waiting=0, items=())
         self.letters: dict[str, DeadLetterView] = {}
+        self.lessons: list[LessonView] = []
         self.artifacts: tuple[ArtifactView, ...] = ()
         self.bundle: bytes | None = b"# v2 git bundle\n"
         self.plan_facts: dict[str, Any] = {}
@@ -134,6 +137,8 @@ class PretendFleet:
         method, (what, *rest) = scope["method"], scope["path"].removeprefix("/api/v1/").split("/")
         if what == "queue":
             return 200, msgspec.json.encode(self.queue)
+        if what == "lessons":
+            return 200, self._lessons(method, rest, query)
         if what == "dead-letters":
             return 200, self._letter(rest, query)
         parts = rest or [""]
@@ -143,6 +148,14 @@ class PretendFleet:
         if view is None:
             raise Refusal(404, f"there is no workflow {parts[0]}")
         return 200, self._about(view, method, "/".join(parts[1:]), query, body)
+
+    def _lessons(self, method: str, rest: list[str], query: dict[str, str]) -> bytes:
+        if method == "GET":
+            found = [x for x in self.lessons if query.get("repository") in (None, x.repository)]
+            return msgspec.json.encode(LessonList(items=tuple(found)))
+        gone = next(x for x in self.lessons if x.id == rest[0])
+        self.lessons.remove(gone)
+        return msgspec.json.encode(gone)
 
     def _letter(self, rest: list[str], query: dict[str, str]) -> bytes:
         if not rest:

@@ -28,6 +28,7 @@ from .broadcaster import Broadcaster
 from .controlling import Controlling
 from .deciding import Deciding
 from .depends import Caller
+from .lessons import Lessons
 from .letters import Letters
 from .reading import Reading
 from .workflows import Workflows
@@ -63,7 +64,7 @@ def create_app(
         return Provide(lambda: value, sync_to_thread=False)
 
     streams = [stream.watch, stream.events, fleet_stream.watch, fleet_stream.events]
-    controllers = [Workflows, Reading, Deciding, Controlling, Letters]
+    controllers = [Workflows, Reading, Deciding, Controlling, Letters, Lessons]
     routes = Router(_PREFIX, route_handlers=[*controllers, queue.waiting, *streams, health.live, health.ready])
     return Litestar(
         route_handlers=[routes, *_page_files()],

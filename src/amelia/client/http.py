@@ -10,6 +10,8 @@ from ..contract.views import (
     ArtifactList,
     DeadLetterPage,
     DeadLetterView,
+    LessonList,
+    LessonView,
     MessageRequest,
     PauseRequest,
     PlanView,
@@ -129,6 +131,12 @@ class ControlPlane:
 
     def queue(self) -> QueueView:
         return self._read(self._ask("GET", "/queue?limit=1000"), QueueView)
+
+    def lessons(self, repository: str = "") -> LessonList:
+        return self._read(self._ask("GET", f"/lessons{_query([('repository', repository)])}"), LessonList)
+
+    def forget(self, lesson_id: str) -> LessonView:
+        return self._read(self._ask("DELETE", f"/lessons/{quote(lesson_id, safe='')}"), LessonView)
 
     def dead_letters(self, *, state: str = "", limit: int = 50, cursor: str = "") -> DeadLetterPage:
         query = _query([("state", state), ("limit", str(limit)), ("cursor", cursor)])

@@ -181,6 +181,23 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     shares: tuple[Share, ...] = ()
 
 
+class LessonView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a workflow found out about a repository. ``workflow_id`` is the last one that did, at ``learnt_at``."""
+
+    id: str
+    repository: str
+    topic: str
+    text: str
+    workflow_id: str
+    learnt_at: str
+
+
+class LessonList(msgspec.Struct, frozen=True, kw_only=True):
+    """``GET /lessons``: the newest first."""
+
+    items: tuple[LessonView, ...]
+
+
 class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     """A message that its consumer gave up. ``type``, ``message_id`` and ``workflow_id`` are what the body says, as far
     as it can be read. ``body`` is only there where one is shown; when it is not ``intact``, what could not be kept is

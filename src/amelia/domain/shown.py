@@ -1,6 +1,9 @@
 """A workflow as people see it, on a fleet and in a terminal alike."""
 
-from ..contract.views import WorkflowView
+from datetime import datetime
+
+from ..contract.views import LessonView, WorkflowView
+from .lessons import KeptLesson
 from .workflow import Workflow, total
 
 
@@ -34,3 +37,18 @@ def workflow_view(w: Workflow, created_at: str, updated_at: str) -> WorkflowView
         pull_request=w.pull_request,
         messages=w.messages,
     )
+
+
+def lesson_view(kept: KeptLesson) -> LessonView:
+    return LessonView(
+        id=kept.id,
+        repository=kept.repository,
+        topic=kept.topic,
+        text=kept.text,
+        workflow_id=kept.workflow_id,
+        learnt_at=_time(kept.learnt_at),
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

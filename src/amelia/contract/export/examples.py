@@ -211,6 +211,8 @@ def _views() -> tuple[Any, ...]:
         v.PlanView(workflow_id=WORKFLOW, plan=PLAN, plan_sha256=PLAN_SHA256, block_id=BLOCK_ID, decision=decision),
         v.UsageView(workflow_id=WORKFLOW, spent=SPENT, attempts={1: SPENT}, agents={"developer": SPENT}),
         v.ArtifactList(workflow_id=WORKFLOW, items=(_artifact(),)),
+        _lesson(),
+        v.LessonList(items=(_lesson(),)),
         _dead_letter(),
         v.DeadLetterPage(items=(_dead_letter(),)),
         v.Health(status="ok", checks={"journal": "ok"}),
@@ -236,6 +238,17 @@ def _artifact() -> v.ArtifactView:
         size=claim.size,
         sha256=claim.sha256,
         stored_at="2027-01-15T09:30:57.000Z",
+    )
+
+
+def _lesson() -> v.LessonView:
+    return v.LessonView(
+        id=derive_id(WORKFLOW, "example/lesson"),
+        repository="https://github.com/acme/shop",
+        topic="tests",
+        text="The tests are run with `python -m unittest`.",
+        workflow_id=WORKFLOW,
+        learnt_at="2027-01-15T09:30:57.000Z",
     )
 
 

@@ -32,6 +32,8 @@ _OTHERS: dict[str, Any] = {
     "views/plan": views.PlanView,
     "views/usage": views.UsageView,
     "views/artifacts": views.ArtifactList,
+    "views/lesson": views.LessonView,
+    "views/lessons": views.LessonList,
     "views/dead_letter": views.DeadLetterView,
     "views/dead_letter_page": views.DeadLetterPage,
     "views/health": views.Health,
