@@ -13,6 +13,7 @@ from .paths import ToolError, inside, load
 
 _FAILED = re.compile(r"^error: patch failed: (.+):(\d+)$", re.MULTILINE)
 _NAMED = re.compile(r"^(?:---|\+\+\+|rename from|rename to|copy from|copy to) ([^\t\n\r]+)", re.MULTILINE)
+_PIECE = re.compile(r"^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@(.*)$")
 AROUND = 4
 """Lines shown before and after the place where a patch did not fit."""
 
@@ -40,7 +41,7 @@ async def apply_patch(tree: Tree, wanted: ApplyPatch) -> str:
     for name in names:
         if name != "/dev/null":
             inside(tree.root, name[2:] if level == "-p1" and name.startswith(("a/", "b/")) else name)
-    how = ("apply", "--recount", "--whitespace=nowarn", level)
+    how = ("apply", "--whitespace=nowarn", level)
     counted = await _git(tree, patch, *how, "--numstat", "-z")
     if counted.code:
         raise ToolError(f"the patch cannot be read: {_errors(counted)}; nothing was changed")
@@ -55,11 +56,37 @@ async def _git(tree: Tree, patch: str, *arguments: str) -> Exit:
 
 
 def _cleaned(patch: str) -> str:
-    """Without the fence that a patch may come in, and with the end of line that git wants."""
+    """Without the fence that a patch may come in, with the end of line that git wants, and its pieces counted anew:
+    models count badly."""
     lines = patch.strip("\n").split("\n")
     if len(lines) > 2 and lines[0].startswith("```") and lines[-1].strip() == "```":
         lines = lines[1:-1]
-    return "\n".join(lines) + "\n"
+    cleaned, at = list[str](), 0
+    while at < len(lines):
+        begins = _PIECE.match(lines[at])
+        end = _end_of_piece(lines, at + 1) if begins else at + 1
+        cleaned += _counted(begins, lines[at + 1 : end]) if begins else lines[at:end]
+        at = end
+    return "\n".join(cleaned) + "\n"
+
+
+def _end_of_piece(lines: list[str], at: int) -> int:
+    while at < len(lines):
+        line, after = lines[at], lines[at + 1] if at + 1 < len(lines) else ""
+        if line.startswith(("@@ ", "diff --git ")) or (line.startswith("--- ") and after.startswith("+++ ")):
+            break
+        at += 1
+    return at
+
+
+def _counted(begins: re.Match[str], body: list[str]) -> list[str]:
+    """An empty line is one of context that has lost its space, but for those after the last."""
+    while body and not body[-1].strip():
+        body = body[:-1]
+    body = [line or " " for line in body]
+    old = sum(line[0] in " -" for line in body)
+    new = sum(line[0] in " +" for line in body)
+    return [f"@@ -{begins[1]},{old} +{begins[2]},{new} @@{begins[3]}", *body]
 
 
 def _errors(ended: Exit) -> str:
@@ -83,11 +110,6 @@ def _around(root: Path, ended: Exit) -> str:
 
 
 def _changed(numstat: bytes) -> list[str]:
-    """From ``ADDED\\tREMOVED\\tPATH\\0``; of a renamed file the path is empty, and both names follow."""
-    said, fields = list[str](), numstat.decode(errors="replace").split("\0")
-    while fields:
-        counts = fields.pop(0).split("\t")
-        if len(counts) == 3:
-            name = counts[2] or " -> ".join((fields.pop(0), fields.pop(0)))
-            said.append(f"changed {name} (+{counts[0]} -{counts[1]})")
-    return said
+    """From ``ADDED\\tREMOVED\\tPATH\\0``."""
+    fields = (entry.split("\t", 2) for entry in numstat.decode(errors="replace").split("\0") if entry)
+    return [f"changed {name} (+{added} -{removed})" for added, removed, name in fields]

@@ -1,6 +1,7 @@
 """A command in the worktree."""
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ..redaction import ours
 from ..workspace.spawn import MOST_KEPT, Exit
 from .paths import ToolError, save
 from .workshop import Workshop
@@ -15,6 +17,7 @@ from .workshop import Workshop
 DEFAULT_SECONDS = 120
 MOST_SECONDS = 600
 SHOWN_BYTES = 24_000
+_CUT = re.compile(r"\S{0,400}(\n… \d+ bytes elided …\n)\S{0,400}")
 OUTPUTS = "outputs"
 """The folder of the home directory where an agent finds what it was not shown."""
 
@@ -41,10 +44,10 @@ async def run_command(shop: Workshop, wanted: RunCommand) -> str:
 
 
 def report(ended: Exit, seconds: float) -> str:
-    """The exit code on the first line, then the output."""
-    said = ended.output.decode(errors="replace").replace("\0", "")
+    """The exit code on the first line, then the output, without secrets; a word that was elided in part is gone."""
+    said = _CUT.sub(r"…\1…", ended.output.decode(errors="replace").replace("\0", ""))
     how = f"killed after {seconds:.0f} s" if ended.timed_out else f"exit code {ended.code}"
-    return f"{how}\n{said}".rstrip()
+    return f"{how}\n{ours().text(said)}".rstrip()
 
 
 async def _kept(shop: Workshop, whole: Path, size: int) -> str:
