@@ -240,3 +240,9 @@ async def test_the_newest_requests_of_the_user_are_marked_for_the_cache(driver: 
     bodies = [body for _, body in peer.asked()]
     mark = marks.get(driver.name, "cache")
     assert [str(body).count(f"'{mark}'") for body in bodies[-2:]] == ([2, 3] if driver.name in marks else [0, 0])
+
+
+async def test_a_model_that_writes_a_call_shows_that_it_is_at_it(driver: Driver, ask: Ask) -> None:
+    deltas, turn = await hear(driver, ask("many"))
+    assert len(deltas) >= len(turn.tool_calls)
+    assert "".join(deltas) == turn.text

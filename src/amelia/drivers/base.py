@@ -115,7 +115,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextDelta(msgspec.Struct, frozen=True):
-    """An empty one says that the model is at something that is no text: it thinks, or writes a call."""
+    """An empty one says that the model is at something that is no text: it thinks, or writes a call, or
+    is waited for."""
 
     text: str
 

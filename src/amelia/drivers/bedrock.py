@@ -40,7 +40,7 @@ _TRANSIENT = {
     "modelstreamerrorexception",
     "modelerrorexception",
 }
-_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or AWS_BEARER_TOKEN_BEDROCK"
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,9 @@ from amelia.drivers.assembly import Assembly
 from amelia.drivers.base import TextDelta, Turn, Usage
 from amelia.errors import Unavailable
 
+STILL_SECONDS = 30.0
+"""How often a long pause is said to be one."""
+
 Attempt = Callable[[Assembly], AsyncGenerator[TextDelta, None]]
 """One request: puts what comes into the assembly, yields what is to be shown."""
 
@@ -58,10 +61,15 @@ async def retried(service: str, attempt: Attempt, patience: Patience) -> AsyncGe
         except Interrupted as error:
             interruption = error
         wasted += assembly.usage
-        await _pause(service, interruption, tried, patience)
+        left = _pause(service, interruption, tried, patience)
+        while left > 0:
+            await asyncio.sleep(min(left, STILL_SECONDS))
+            left -= STILL_SECONDS
+            yield TextDelta("")
 
 
-async def _pause(service: str, interruption: Interrupted, tried: int, patience: Patience) -> None:
+def _pause(service: str, interruption: Interrupted, tried: int, patience: Patience) -> float:
+    """In seconds. Raises ``Unavailable`` when there is no other try."""
     asked = interruption.retry_after
     if tried == patience.retries:
         tries = f"{tried + 1} tries" if tried else "one try"
@@ -70,7 +78,7 @@ async def _pause(service: str, interruption: Interrupted, tried: int, patience: 
         raise Unavailable(
             f"{service} asks to be left alone for {asked:.0f} s ({interruption}); try again after that"
         ) from interruption
-    await asyncio.sleep(patience.wait(tried) if asked is None else max(asked, 0.0))
+    return patience.wait(tried) if asked is None else asked
 
 
 def asked_pause(headers: Mapping[str, str]) -> float | None:
