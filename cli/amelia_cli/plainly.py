@@ -14,7 +14,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else '"' if _ANOTHER_KIND.fullmatch(text) else None
+    plain = text.replace("\n", "").isprintable() and not _ANOTHER_KIND.fullmatch(text)
+    style = ("|" if "\n" in text else None) if plain else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
