@@ -14,7 +14,7 @@ import click
 
 from amelia.adapters.local.objects import FolderObjects
 from amelia.client.discover import state_directory
-from amelia.contract.commands import ResumeWorkflow
+from amelia.contract.commands import ResumeWorkflow, RetryWorkflow
 from amelia.contract.events import WorkflowSubmitted
 from amelia.contract.ids import derive_id, derived_workflow_id, new_id
 from amelia.contract.views import PlanView
@@ -102,6 +102,11 @@ def taken_up(asked: "Asked", stack: ExitStack, shown: View) -> Record:
     if record.workflow is None:
         with shown:
             record.append(_submission(asked, record.folder.name, found, url))
+    elif asked.retry and record.row.status in ("failed", "cancelled"):
+        again = RetryWorkflow(id=new_id(), workflow_id=record.row.id, actor=_person())
+        with shown:
+            for event in decide(record.row, again, now()):
+                record.append(event)
     elif not record.row.ended:
         if asked.output == "text" and record.row.epoch and record.row.status not in ("blocked", "paused"):
             click.echo(f"goes on with {record.row.id}, which had stopped; --new begins again", err=True)
@@ -197,7 +202,8 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
             how = "on a terminal" if ended.requires == "review" else "on a terminal or with --auto-approve"
             click.echo(f"decide   {_GO_ON}, {how}", err=True)
         if again:
-            click.echo("it had ended before; --new begins again", err=True)
+            more = "--retry tries the rest again, --new all of it" if ended.status == "failed" else "--new begins again"
+            click.echo(f"it had ended before; {more}", err=True)
     if ended.status in ("failed", "cancelled", "paused") or ended.requires == "review":
         raise click.exceptions.Exit(FAILED)
 

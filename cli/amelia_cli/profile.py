@@ -128,6 +128,8 @@ def _notes(found: "ProfileSettings") -> Iterator[str]:
     found.approval()
     if found.policy and not (found.auto_approve or found.cloud.auto_approve):
         yield "the policy is asked only with auto_approve; without it, a person decides every plan"
+    if found.policy and found.cloud.control_plane_url:
+        yield "the policy is that of local mode; the fleet has its own"
     if found.issues and found.tracker not in ("file", "noop"):
         yield f"issues is of the tracker 'file'; {found.tracker!r} does not look there"
     if found.issues and not Path(found.issues).is_dir():

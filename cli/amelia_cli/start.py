@@ -32,6 +32,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     replay: Path | None
     new: bool
+    retry: bool = False
 
 
 @click.command()
@@ -53,6 +54,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--url", default="", help=options.URL_HELP)
 @click.option("--replay", type=click.Path(path_type=Path), help="Play the model from this conversation file.")
 @click.option("--new", is_flag=True, help="Begin again instead of going on with the last run.")
+@click.option("--retry", is_flag=True, help="Another go at what failed here, from its last checkpoint.")
 @options.output
 def start(
     remote: bool,
@@ -73,6 +75,7 @@ def start(
     url: str,
     replay: Path | None,
     new: bool,
+    retry: bool,
 ) -> None:
     """Work ISSUE: the path of a Markdown file, an issue of GitHub or Jira, or an id that --title explains.
 
@@ -108,10 +111,12 @@ def start(
         url=url,
         replay=replay,
         new=new,
+        retry=retry,
     )
     if remote:
         _only_with(not replay, "--replay", "without --remote; a fleet is given it by amelia up --replay")
         _only_with(not new, "--new", "without --remote; a fleet begins anew each time")
+        _only_with(not retry, "--retry", "without --remote; a fleet's are retried by amelia workflows retry")
         from .remote import run as run_remote
 
         run_remote(asked)

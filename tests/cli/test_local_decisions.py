@@ -25,6 +25,7 @@ conversations:
       - call: {finish_task: {summary: Rounds once.}}
   - agent: developer
     task: round-once
+    repeat: true
     turns:
       - call: {edit_file: {path: total.py, old: round, new: int}}
       - call: {finish_task: {summary: Rounds once.}}
@@ -148,3 +149,15 @@ def test_an_issue_that_cannot_be_planned_says_why(amelia: Amelia, conversation: 
     conversation.write_text("version: 1\nconversations: [{agent: reviewer, turns: [{say: x}]}]")
     ran = amelia("plan", "issue.md", "--replay", str(conversation))
     assert (ran.code, "architect" in ran.out) == (1, True), ran.out + ran.err
+
+
+def test_what_failed_is_tried_again_from_its_last_checkpoint(amelia: Amelia, conversation: Path) -> None:
+    good = conversation.read_text()
+    conversation.write_text(good.replace("{summary: Rounds once.}", "{summary: I cannot., gave_up: true}"))
+    start = ["start", "issue.md", "--replay", str(conversation), "--auto-approve"]
+    assert amelia(*start).code == 1
+    conversation.write_text(good)
+    again = amelia(*start)
+    assert (again.code, "--retry tries the rest again" in again.err) == (1, True), again.err
+    last = amelia(*start, "--retry")
+    assert (last.code, "architect starts" in last.out, "completed" in last.out) == (0, False, True), last.out + last.err
