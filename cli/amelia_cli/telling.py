@@ -88,7 +88,7 @@ class Teller:
     def _work(self) -> None:
         try:
             asyncio.run(self._all())
-        except AmeliaError as error:
+        except Exception as error:
             self._note(error)
 
     async def _all(self) -> None:
@@ -125,7 +125,7 @@ class Teller:
                 await asyncio.to_thread(self._ending.wait, pause)
                 pause, tried = min(2 * pause, _LONGEST_PAUSE_SECONDS), True
 
-    def _note(self, error: AmeliaError) -> None:
+    def _note(self, error: Exception) -> None:
         note = f"the issue is not told how the work stands: {error}"
         self._notes += [note] if note not in self._notes else []
 

@@ -206,6 +206,16 @@ async def test_the_relay_brings_it_again_while_everything_else_goes_on(world: Wo
         await eventually(lambda: _is(tracker.moments() == ["start"]), "the start is told")
 
 
+async def test_what_cannot_be_read_or_fails_strangely_is_in_nobodys_way(world: World) -> None:
+    tracker, voice = Heard(RuntimeError("a bug")), await begun(world)
+    [row] = await rows(world)
+    broken = msgspec.structs.replace(row, id="broken", body="{}")
+    await Teller(world.journal, tracker).take([broken, row])
+    assert tracker.moments() == []
+    assert await told(world, tracker) == ["start"]
+    assert (await world.workflow(voice.workflow_id)).status == "in_progress"
+
+
 async def _is(what: bool) -> bool:
     return what
 

@@ -49,11 +49,19 @@ class Teller:
 
     async def take(self, rows: Sequence[Outgoing]) -> None:
         """What belongs to one workflow is said in its order. Raises ``Unavailable`` when the journal is away."""
-        told = [(row, msgspec.json.decode(row.body, type=Telling)) for row in rows]
+        told = [(row, telling) for row in rows if (telling := await self._read(row)) is not None]
         grouped: dict[str, list[tuple[Outgoing, Telling]]] = {}
         for row, telling in sorted(told, key=lambda pair: pair[1].sequence):
             grouped.setdefault(telling.workflow_id, []).append((row, telling))
         await asyncio.gather(*map(self._in_order, grouped.values()))
+
+    async def _read(self, row: Outgoing) -> Telling | None:
+        try:
+            return msgspec.json.decode(row.body, type=Telling)
+        except msgspec.DecodeError as error:
+            log.error("%s: what is for its issue cannot be read and is let go: %s", row.workflow_id, error)
+            await self._journal.settle([row.id])
+            return None
 
     async def _in_order(self, tellings: Sequence[tuple[Outgoing, Telling]]) -> None:
         async with self._turns:
@@ -77,6 +85,9 @@ class Teller:
             except (Refused, Malformed) as error:
                 await self._refuse(row, telling, str(error))
                 return True
+            except Exception as error:
+                log.exception("%s: telling its issue failed", telling.workflow_id)
+                return await self._again(row, telling, Unavailable(f"{type(error).__name__}: {error}"))
             await self._journal.settle([row.id])
             return True
 
