@@ -17,6 +17,7 @@ from amelia.adapters.local.models import NO_MODEL, Models, choose
 from amelia.contract.workflow import Profile
 from amelia.drivers.cast import Cast, cast_for
 from amelia.errors import Refused
+from amelia.telemetry import clean_last_resort
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
     """A replay server is started for ``replay`` and ended with ``stack``. Raises ``Refused`` when there is no model."""
+    clean_last_resort()
     found = choose(environ, _play(replay, stack) if replay else "")
     if found.note == NO_MODEL and not profile.driver and "AMELIA_DRIVER" not in environ:
         raise Refused(

@@ -17,6 +17,12 @@ class DiscreetFormatter(logging.Formatter):
         return ours().text(super().format(record))
 
 
+def clean_last_resort() -> None:
+    """For a program that starts no log of its own: what is logged all the same."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(DiscreetFormatter())
+
+
 def tell_last_words() -> None:
     """What ends the program, or a thread of it, is told on standard error as always, without secrets."""
     sys.excepthook = _last_words

@@ -56,6 +56,13 @@ def test_base64_that_is_wrapped_over_lines_hides_nothing() -> None:
     assert REDACTOR.text(f"$ base64 .env\n{wrapped}$ ") == "$ base64 .env\n[redacted:base64]\n$ "
 
 
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_piece_of_base64_hides_nothing(cut: int) -> None:
+    secret = "gh" + "p_" + "a1B2" * 9
+    encoded = base64.b64encode(f"{'nothing of interest, ' * 9}X={secret}\nand so on".encode()).decode()
+    assert REDACTOR.text(encoded[cut:-cut]) == "[redacted:base64]"
+
+
 def test_structs_mappings_and_sequences_are_cleaned_inside() -> None:
     event = AgentMessage(id="1", workflow_id="wf", agent="developer", content=f"It is {PLAIN}.")
     assert REDACTOR.value(event).content == f"It is {MARKED}."

@@ -1,12 +1,14 @@
 """What the Reviewer says of a change that no workflow has made."""
 
+import asyncio
+
 from ..contract.ids import new_workflow_id
 from ..contract.plan import Plan, Task, Verdict
 from ..contract.workflow import Issue, Profile
 from ..drivers.cast import Cast
 from ..drivers.prices import PriceList
 from ..ports.agents import Announcer, ObjectStore
-from ..redaction import ours
+from ..redaction import in_worktree, ours
 from ..workspace.tree import Tree
 from .agents.loop import Outcome
 from .agents.reviewer import judge
@@ -35,6 +37,7 @@ async def opinion(
     """Of all between the tree's base and its commit. ``test_command`` is run in it first, and the Reviewer sees what it
     says. Raises ``Unavailable`` when the model stays away, ``Stopped`` when a bound of ``live`` is reached."""
     live.tree, secrets = tree, ours()
+    secrets.learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]))
     site = Site(
         Job(workflow_id=new_workflow_id(), issue=issue, repository="", branch=tree.branch, profile=profile),
         cast=DiscreetCast(cast, secrets),

@@ -21,6 +21,8 @@ _REMEMBERED = 4_000_000
 """Characters of texts that were looked at before, and are asked about again at every turn of an agent."""
 _LONG = 200
 _MOST_KNOWN = 4_000
+_CUT_OFF = 64
+"""Characters of base64 from which on it may be a piece that begins in the middle of a group."""
 _ENCODED = re.compile(
     r"(?<![A-Za-z0-9+/_-])"
     r"(?:[A-Za-z0-9+/_-]{60,}(?:\r?\n[A-Za-z0-9+/_-]{60,})*(?:\r?\n[A-Za-z0-9+/_-]+={0,2}(?=\s|$))?|[A-Za-z0-9+/_-]{16,})={0,2}"
@@ -154,12 +156,22 @@ class Redactor:
     def _decoded(self, found: re.Match[str]) -> str:
         run = found[0]
         data = "".join(run.split()).rstrip("=").replace("-", "+").replace("_", "/")
-        data = data[: len(data) - (len(data) % 4 == 1)]
-        try:
-            inside = binascii.a2b_base64(data + "=" * (-len(data) % 4)).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return run
-        return run if self._plain(inside) == inside else "[redacted:base64]"
+        for start in range(4 if len(data) >= _CUT_OFF else 1):
+            inside = _readable(data[start:])
+            if inside and self._plain(inside) != inside:
+                return "[redacted:base64]"
+        return run
+
+
+def _readable(data: str) -> str:
+    """What base64 says when it is mostly text, of which the ends may be cut off; empty when it is none."""
+    data = data[: len(data) - (len(data) % 4 == 1)]
+    try:
+        text = binascii.a2b_base64(data + "=" * (-len(data) % 4)).decode(errors="replace")
+    except binascii.Error:
+        return ""
+    odd = sum(not c.isprintable() and c not in "\n\r\t" or c == "\ufffd" for c in text[:400])
+    return text if odd * 10 <= min(len(text), 400) else ""
 
 
 def _kind(key: str) -> str:
