@@ -94,3 +94,17 @@ async def test_aws_credentials_found_nowhere_are_refused_with_what_to_set(
     with pytest.raises(Refused, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"):
         await anext(driver.stream(request))
     await driver.aclose()
+
+
+def test_a_label_carries_the_longest_name_of_a_task_and_of_the_merge_after_it() -> None:
+    task = "merge-" + "x" * 48
+    label = Label(
+        workflow_id="wf-3f0e8a52-9c38-4c8e-8b3c-5d8a1f6f9d0a",
+        issue="owner/repository#1234" * 4,
+        agent="developer",
+        task=task,
+        round=12,
+        turn=40,
+    )
+    assert len(label.encode()) <= 256
+    assert Label.decode(label.encode()).task == task

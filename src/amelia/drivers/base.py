@@ -31,7 +31,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
                 "agent": self.agent[:16],
                 "round": self.round,
                 **({"turn": self.turn} if self.turn else {}),
-                "task": self.task[:48],
+                "task": self.task[:64],
                 "issue": self.issue[:64],
             }
         )[:256]
