@@ -1,6 +1,5 @@
 """What goes through the walls around a run."""
 
-import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -166,4 +165,3 @@ async def test_half_a_secret_is_not_shown_either(tmp_path: Path) -> None:
         said = report(ended, 20)
         assert "p_" not in said, said
         assert "a1B2" not in said, said
-    await asyncio.sleep(0)

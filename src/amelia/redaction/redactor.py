@@ -170,7 +170,7 @@ def _readable(data: str) -> str:
         text = binascii.a2b_base64(data + "=" * (-len(data) % 4)).decode(errors="replace")
     except binascii.Error:
         return ""
-    odd = sum(not c.isprintable() and c not in "\n\r\t" or c == "\ufffd" for c in text[:400])
+    odd = sum((not c.isprintable() and c not in "\n\r\t") or c == "\ufffd" for c in text[:400])
     return text if odd * 10 <= min(len(text), 400) else ""
 
 
