@@ -58,6 +58,30 @@ def test_a_killed_runtime_resumes_in_the_middle_of_its_task(fleet: Fleet, reposi
     assert sum(e["type"] == "tool_completed" and e["summary"].startswith("exit code 1") for e in events) == 1
 
 
+def test_a_workflow_whose_runtime_died_leaves_its_usage_its_artifacts_and_a_file_that_plays_it_again(
+    fleet: Fleet, repository: Path, tmp_path: Path
+) -> None:
+    workflow_id = fleet.start(repository)
+    fleet.says(workflow_id, "tool_completed", tool="write_file")
+    fleet.kill_session(workflow_id)
+    assert fleet.ends(workflow_id).status == "completed"
+    used = fleet.client.usage(workflow_id)
+    assert {(share.agent, share.task_id) for share in used.shares if share.agent} == {
+        *(("architect", ""), ("developer", "greet"), ("developer", "note"), ("reviewer", "")),
+    }
+    assert sum(share.used.tokens for share in used.shares) == used.spent.tokens
+    names = [item.name for item in fleet.client.artifacts(workflow_id).items]
+    assert len(names) == len(set(names))
+    assert {"plan-1.json", "transcript-developer-greet-1.jsonl", "work.bundle", "work.diff"} <= set(names)
+    transcript = fleet.client.artifact(workflow_id, "transcript-developer-greet-1.jsonl").splitlines()
+    assert transcript[0].startswith(b'{"type":"conversation"')
+    assert transcript[-1].startswith(b'{"type":"end","outcome":"accepted"')
+    file = tmp_path / "greeting.yaml"
+    fleet.amelia("workflows", "export", workflow_id, "-o", str(file))
+    again = fleet.amelia("rerun", str(file), ok=False)
+    assert (again.returncode, "goes the same way" in again.stdout) == (0, True), again.stdout + again.stderr
+
+
 @pytest.mark.parametrize("part", ["dispatcher", "router", "api", "postgres", "emulator", "agentcore", "replay"])
 def test_a_killed_part_loses_nothing(fleet: Fleet, repository: Path, part: str) -> None:
     workflow_id = fleet.start(repository)
