@@ -91,7 +91,7 @@ async def test_aws_credentials_found_nowhere_are_refused_with_what_to_set(
         messages=(Message("user", (Text("hello"),)),),
         label=Label(workflow_id="w", issue="i", agent="a"),
     )
-    with pytest.raises(Refused, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"):
+    with pytest.raises(Refused, match="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or AWS_BEARER"):
         await anext(driver.stream(request))
     await driver.aclose()
 

