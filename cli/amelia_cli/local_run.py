@@ -1,6 +1,7 @@
 """One workflow from where it stands to its end, or to where it has to wait."""
 
 import asyncio
+import shutil
 
 from amelia.adapters.local.lessons import LocalLessons
 from amelia.adapters.local.objects import FolderObjects
@@ -33,14 +34,20 @@ class LocalRun:
         self, record: Record, model: Model, shown: View, *, asks: bool, policy: Policy | None, person: str
     ) -> None:
         self._record, self._model, self._shown = record, model, shown
+        self._workdir = record.folder / "work"
         self._objects = FolderObjects(record.folder / "objects")
         self._gate = LocalGate(record, self._objects, asks=asks, policy=policy, person=person)
         self._memory = LocalMemory(record.folder / "checkpoints")
         self._lessons = LocalLessons(record.folder.parent)
 
     def to_the_end(self) -> None:
-        """Returns when it has ended or is paused, or waits for a decision that nobody is here to make."""
+        """Returns when it has ended or is paused, or waits for a decision that nobody is here to make. What was cloned
+        is then removed: the next attempt clones again."""
         self._taken_up()
+        self._go_on()
+        shutil.rmtree(self._workdir, ignore_errors=True)
+
+    def _go_on(self) -> None:
         while not self._record.row.ended:
             row = self._record.row
             if row.status == "paused":
@@ -59,6 +66,7 @@ class LocalRun:
         self._taken_up()
         while not (self._record.row.ended or self._record.row.block or self._record.row.status == "paused"):
             self._attempt()
+        shutil.rmtree(self._workdir, ignore_errors=True)
 
     def _taken_up(self) -> None:
         if self._record.row.open:
@@ -107,7 +115,7 @@ class LocalRun:
                 announcer=Announcer(self._record, self._lessons),
                 objects=self._objects,
                 memory=self._memory,
-                workdir=self._record.folder / "work",
+                workdir=self._workdir,
                 epoch=epoch,
                 live=Live(Account(epoch, left(row), row.spent)),
                 prices=prices_for(self._model.environ),
