@@ -12,6 +12,7 @@ from amelia.drivers.base import Text
 from amelia.orchestrator.agents.checks import commands
 from amelia.orchestrator.agents.diffs import in_shares
 from amelia.orchestrator.agents.guides import LONGEST_GUIDE, guides, signs
+from amelia.orchestrator.agents.layout import layout
 from amelia.orchestrator.agents.material import fenced, told
 from amelia.orchestrator.agents.placing import misplaced, placed
 from amelia.orchestrator.prompts import prompt
@@ -81,6 +82,18 @@ async def test_how_tests_are_run_is_told_by_the_files_that_say_so(
     said = await signs(await opened(world, {name: text}))
     assert expected in said
     assert "echo hi" not in said and "node ." not in said
+
+
+async def test_a_large_repository_is_told_by_its_folders_and_submodules_are_named(world: "World") -> None:
+    tree = await opened(world, {"README.md": "r", "src/a.py": "a"})
+    assert "src/a.py" in await layout(tree)
+    (world.repository / "vendor" / "lib").mkdir(parents=True)
+    world.git("update-index", "--add", "--cacheinfo", f"160000,{world.git('rev-parse', 'HEAD')},vendor/lib")
+    tree = await opened(world, {f"packages/p{n // 100}/sub{n % 7}/file-with-a-name-{n}.py": "x" for n in range(700)})
+    text = await layout(tree)
+    assert len(text) < 9_000
+    assert "703 files" in text and "packages/ 700" in text and "packages/p3/ 100" in text and "README.md" in text
+    assert "vendor/lib" in text.split("Submodules")[1]
 
 
 def test_no_text_leaves_its_fence() -> None:

@@ -5,16 +5,16 @@ import msgspec
 from ...contract.plan import Plan
 from ...domain.plan import check_plan
 from ...errors import Refused
-from ...tools.find import ListFiles, list_files
 from ...tools.remember import REMEMBERING
 from ...tools.toolbox import READING, shorten
 from ..prompts import prompt
 from ..site import Site
 from ..state import Work
 from .guides import guides, signs
+from .layout import layout
 from .lessons import remembered
 from .loop import Outcome, Part, talk
-from .material import fenced, told
+from .material import told
 
 
 async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
@@ -34,13 +34,12 @@ async def make_plan(site: Site, work: Work) -> Outcome[Plan]:
 
 async def _opening(site: Site, work: Work) -> str:
     tree = await site.tree(work)
-    names = shorten(await list_files(tree, ListFiles()), 8_000)
     parts = (
         told(site.job.issue),
         await guides(tree),
         await signs(tree),
         remembered((*work.lessons[::-1], *site.job.lessons)),
-        f"The repository's files:\n\n{fenced('files', names)}",
+        await layout(tree),
         _sent_back(work),
         notes_read(work),
     )
