@@ -57,7 +57,7 @@ async def _borrow(theirs: Git, store: Path) -> None:
     kind = await theirs.line("rev-parse", "--show-object-format")
     await asyncio.to_thread(store.mkdir, parents=True)
     await Git(store)("init", "--quiet", "--bare", "--template=", f"--object-format={kind}")
-    await asyncio.to_thread(_share, _common_dir(theirs.git_dir), store)
+    await asyncio.to_thread(_share, _shared_dir(theirs.git_dir), store)
     await asyncio.to_thread(trust, store)
 
 
@@ -118,7 +118,7 @@ def _git_dir(checkout: Path) -> Path:
     return found.resolve()
 
 
-def _common_dir(git_dir: Path) -> Path:
+def _shared_dir(git_dir: Path) -> Path:
     named = git_dir / "commondir"
     return (git_dir / named.read_text(encoding="utf-8").strip()).resolve() if named.is_file() else git_dir
 
