@@ -12,7 +12,7 @@ from amelia.contract import codec, signature
 from amelia.contract.commands import AnyCommand
 from amelia.contract.envelope import Command, Event
 from amelia.contract.events import AnyEvent, ControlFact
-from amelia.contract.export.examples import MASTER
+from amelia.contract.export.example_story import MASTER
 from amelia.contract.export.messages import tag_of, types
 from amelia.profiles import Document
 from amelia_replay.conversation import Conversation

@@ -4,65 +4,42 @@ Nothing is drawn at random and no clock is read, so the same contract gives the 
 as a runtime signs them, with the attempt's key under a master secret of 32 zero bytes.
 """
 
-import hashlib
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from .. import commands as c
 from .. import events as e
-from .. import frames as f
-from .. import views as v
 from ..envelope import Command, Event
-from ..ids import derive_id, derived_workflow_id
+from ..ids import derive_id
 from ..invocation import Accepted, Invocation
-from ..plan import Comment, Plan, Task, Verdict, plan_sha256
 from ..signature import attempt_key, sign
-from ..workflow import Budget, ClaimCheck, Decision, Issue, Money, Profile, PullRequest
+from ..workflow import Decision
+from .example_story import (
+    ACTOR,
+    BASE_COMMIT,
+    BLOCK_ID,
+    BRANCH,
+    BUDGET,
+    COMMAND_ID,
+    COMMIT,
+    ISSUE,
+    MASTER,
+    MESSAGE_ID,
+    PLAN,
+    PLAN_SHA256,
+    PROFILE,
+    PULL_REQUEST,
+    REPOSITORY,
+    SPENT,
+    VERDICT,
+    WORKFLOW,
+    claim,
+)
 from .messages import FROM_THE_CONTROL_PLANE, tag_of, types
+from .view_examples import views
 
 M = TypeVar("M", bound=Command | Event)
-
-MASTER = bytes(32)
-ACTOR = "ada"
-WORKFLOW = derived_workflow_id("billing", "example")
-COMMIT, BASE_COMMIT = hashlib.sha1(b"work").hexdigest(), hashlib.sha1(b"base").hexdigest()  # noqa: S324 - git's
-BRANCH = "amelia/round-totals-" + WORKFLOW[3:11]
-REPOSITORY = "https://git.example.com/billing/invoices.git"
-ISSUE = Issue(
-    id="round-totals", title="Totals are a cent short", body="Line totals are rounded before they are summed."
-)
-PROFILE = Profile(name="careful", driver="api:anthropic", max_iterations=2)
-PLAN = Plan(
-    summary="Round once, after the sum.",
-    tasks=(
-        Task(
-            id="round-once",
-            title="Round the sum instead of its parts",
-            description="Sum exact decimals and round the result half up.",
-            files=("invoices/totals.py",),
-            verification="python -m unittest",
-        ),
-    ),
-    test_command="python -m unittest",
-)
-PLAN_SHA256 = plan_sha256(PLAN)
-SPENT = Money(input_tokens=5210, output_tokens=840, cost_microdollars=28_230)
-BUDGET = Budget(microdollars=5_000_000, tokens=2_000_000)
-PULL_REQUEST = PullRequest(url="https://git.example.com/billing/invoices/pull/7", number=7)
-VERDICT = Verdict(
-    approved=True,
-    summary="The sum is exact and rounded once.",
-    comments=(Comment(severity="minor", message="Say why half up.", file="invoices/totals.py", line=12),),
-)
-BLOCK_ID = derive_id(WORKFLOW, "example/workflow_blocked")
-MESSAGE_ID = derive_id(WORKFLOW, "example/message_sent")
-COMMAND_ID = derive_id(WORKFLOW, "example/start_workflow")
-
-
-def _claim(kind: str, size: int) -> ClaimCheck:
-    sha256 = hashlib.sha256(kind.encode()).hexdigest()
-    return ClaimCheck(key=f"{WORKFLOW}/{kind}/{sha256}", size=size, sha256=sha256)
 
 
 def _command(kind: type[M], **fields: Any) -> M:
@@ -146,12 +123,12 @@ def _facts() -> tuple[Event, ...]:
         _event(e.TaskStarted, 43, task_id=task.id, title=task.title, description=task.description),
         _event(e.TaskCompleted, 51, status="completed", **done),
         _event(e.ReviewCompleted, 56, verdict=VERDICT),
-        _event(e.ArtifactStored, 57, name="diff", claim=_claim("artifact", 1_204), media_type="text/x-diff"),
+        _event(e.ArtifactStored, 57, name="diff", claim=claim("artifact", 1_204), media_type="text/x-diff"),
         _event(e.MessageApplied, 57, message_id=MESSAGE_ID, agent="developer", task_id=task.id),
         _event(e.LessonLearnt, 57, topic="tests", text="The tests are run with `python -m unittest`."),
         _event(e.WorkflowTimeout, 57, session_seconds=28_800),
         _event(e.BudgetReached, 57, budget=BUDGET, spent=SPENT),
-        _event(e.WorkHandedIn, 57, bundle=_claim("bundle", 40_960), **work),
+        _event(e.WorkHandedIn, 57, bundle=claim("bundle", 40_960), **work),
         _event(e.WorkflowCompleted, 58, result="success", summary="One task, reviewed."),
     )
     return tuple(replace(event, fact=number, attempt=_attempt(number)) for number, event in enumerate(said, 1))
@@ -172,116 +149,6 @@ def _progress() -> tuple[Event, ...]:
     numbered = [replace(event, ordinal=number, last_fact=6, attempt=2) for number, event in enumerate(said, 1)]
     beat = _event(e.RuntimeHeartbeat, 48, attempt=2, last_fact=6, last_ordinal=3)
     return (*numbered, beat)
-
-
-def _views() -> tuple[Any, ...]:
-    decision = Decision(kind="approved", block_id=BLOCK_ID, plan_sha256=PLAN_SHA256, by=ACTOR)
-    view = v.WorkflowView(
-        id=WORKFLOW,
-        status="blocked",
-        phase="",
-        reason="the plan waits for approval",
-        issue=ISSUE,
-        repository=REPOSITORY,
-        base="main",
-        branch=BRANCH,
-        commit="",
-        owner=ACTOR,
-        profile=PROFILE.name,
-        auto_approve=False,
-        attempt=1,
-        sequence=7,
-        block_id=BLOCK_ID,
-        plan_sha256=PLAN_SHA256,
-        spent=SPENT,
-        created_at="2027-01-15T09:30:00.000Z",
-        updated_at="2027-01-15T09:30:21.000Z",
-    )
-    return (
-        v.StartRequest(issue=ISSUE, repository=REPOSITORY, base="main", profile=PROFILE),
-        v.DecisionRequest(block_id=BLOCK_ID, plan_sha256=PLAN_SHA256),
-        v.ReviseRequest(block_id=BLOCK_ID, plan_sha256=PLAN_SHA256, feedback="Leave the credit notes as they are."),
-        v.PauseRequest(reason="the release is frozen"),
-        v.ResumeRequest(budget=BUDGET),
-        v.RetryRequest(start=True),
-        v.MessageRequest(text="Round half up, not half even."),
-        v.QueueView(in_progress=3, limit=3, waiting=1, items=(_queued(),)),
-        view,
-        v.WorkflowPage(items=(view,)),
-        v.PlanView(workflow_id=WORKFLOW, plan=PLAN, plan_sha256=PLAN_SHA256, block_id=BLOCK_ID, decision=decision),
-        v.UsageView(workflow_id=WORKFLOW, spent=SPENT, attempts={1: SPENT}, agents={"developer": SPENT}),
-        v.ArtifactList(workflow_id=WORKFLOW, items=(_artifact(),)),
-        _lesson(),
-        v.LessonList(items=(_lesson(),)),
-        _dead_letter(),
-        v.DeadLetterPage(items=(_dead_letter(),)),
-        v.Health(status="ok", checks={"journal": "ok"}),
-        v.Problem(
-            type="urn:amelia:problem:conflict",
-            title="Conflict",
-            status=409,
-            detail=f"{WORKFLOW} is completed; only blocked workflows can be approved",
-            instance=f"/api/v1/workflows/{WORKFLOW}/approve",
-        ),
-        v.CaughtUp(sequence=7),
-        v.Ping(timestamp="2027-01-15T09:31:00.000Z"),
-        f.FleetCaughtUp(cursor="90210-1187"),
-        f.FleetPing(timestamp="2027-01-15T09:31:00.000Z", cursor="90214-0"),
-    )
-
-
-def _artifact() -> v.ArtifactView:
-    claim = _claim("artifact", 1_204)
-    return v.ArtifactView(
-        name="work.diff",
-        media_type="text/x-diff",
-        size=claim.size,
-        sha256=claim.sha256,
-        stored_at="2027-01-15T09:30:57.000Z",
-    )
-
-
-def _lesson() -> v.LessonView:
-    return v.LessonView(
-        id=derive_id(WORKFLOW, "example/lesson"),
-        repository="https://github.com/acme/shop",
-        topic="tests",
-        text="The tests are run with `python -m unittest`.",
-        workflow_id=WORKFLOW,
-        learnt_at="2027-01-15T09:30:57.000Z",
-    )
-
-
-def _dead_letter() -> v.DeadLetterView:
-    return v.DeadLetterView(
-        id=derive_id(WORKFLOW, "example/dead_letter"),
-        source="commands",
-        state="waiting",
-        cause=f"there is no workflow {WORKFLOW}",
-        receives=3,
-        type="attend_workflow",
-        message_id=COMMAND_ID,
-        workflow_id=WORKFLOW,
-        intact=True,
-        first_at="2027-01-15T09:31:00.000Z",
-        last_at="2027-01-15T09:31:02.000Z",
-    )
-
-
-def _queued() -> v.QueueItem:
-    return v.QueueItem(
-        workflow_id=WORKFLOW,
-        title=ISSUE.title,
-        owner=ACTOR,
-        repository=REPOSITORY,
-        priority=0,
-        waiting_since="2027-01-15T09:30:00.000Z",
-        place=v.QueuePlace(
-            position=1,
-            limit="3 of 3 workflows of ada are in progress",
-            estimated_start="2027-01-15T09:42:00.000Z",
-        ),
-    )
 
 
 def _others() -> tuple[Any, ...]:
@@ -305,7 +172,7 @@ def _others() -> tuple[Any, ...]:
 
 def examples() -> dict[str, Any]:
     """A message for every name of ``messages.types``."""
-    told = (*_commands(), *_control(), *map(_signed, (*_facts(), *_progress())), *_views(), *_others())
+    told = (*_commands(), *_control(), *map(_signed, (*_facts(), *_progress())), *views(), *_others())
     by_type = {type(message): message for message in told}
     return {name: by_type[kind] for name, kind in types().items()}
 
