@@ -22,9 +22,11 @@ def pending() -> Workflow:
 
 
 def test_only_the_first_attempt_is_a_start(pending: Workflow) -> None:
-    working = replace(pending, status="in_progress", epoch=1)
+    working = replace(pending, status="in_progress", epoch=1, open=True)
     assert told(pending, working) == [("start", "in_progress")]
     assert told(working, replace(working, epoch=2)) == []
+    cancelled = replace(pending, status="cancelled", epoch=1)
+    assert told(pending, cancelled) == [("completion", "cancelled")], "a cancel fences off an attempt that never was"
 
 
 def test_each_block_is_told_and_its_reminder_is_not(pending: Workflow) -> None:
@@ -46,9 +48,9 @@ def test_every_end_is_told_once(pending: Workflow, status: Status) -> None:
 
 def test_what_is_switched_off_and_who_cannot_be_told(pending: Workflow) -> None:
     quiet = replace(pending, profile=Profile(tracker="jira", tell=Tell(start=False)))
-    assert told(quiet, replace(quiet, status="in_progress", epoch=1)) == []
+    assert told(quiet, replace(quiet, status="in_progress", epoch=1, open=True)) == []
     nobody = workflow()
-    assert told(nobody, replace(nobody, status="in_progress", epoch=1)) == []
+    assert told(nobody, replace(nobody, status="in_progress", epoch=1, open=True)) == []
 
 
 def test_a_telling_has_a_name_of_its_own_and_the_ways_out(pending: Workflow) -> None:
@@ -73,7 +75,7 @@ def test_what_is_over_is_no_news(pending: Workflow) -> None:
     assert not stale(asks, blocked, tried=True)
     assert stale(asks, replace(blocked, status="approved"), tried=False)
     assert stale(asks, replace(blocked, block=replace(BLOCK, event_id="b2")), tried=False)
-    [begun] = tellings(pending, replace(pending, status="in_progress", epoch=1), NOW)
+    [begun] = tellings(pending, replace(pending, status="in_progress", epoch=1, open=True), NOW)
     failed = replace(pending, status="failed", epoch=1)
     assert not stale(begun, failed, tried=False)
     assert stale(begun, failed, tried=True)

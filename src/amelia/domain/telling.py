@@ -48,7 +48,7 @@ def tellings(before: Workflow | None, after: Workflow, now: str) -> tuple[Tellin
     if profile.tracker not in TOLD or before is None:
         return ()
     told: list[Telling] = []
-    if profile.tell.start and after.epoch and not before.epoch:
+    if profile.tell.start and after.open and not before.epoch:
         told.append(_telling(after, now, "start", f"Work on this has begun, on the branch `{after.branch}`."))
     if profile.tell.block and _waits(after) and _waiting_for(before) != _waiting_for(after):
         told.append(_telling(after, now, "block", _block(after)))
