@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.naps import Nap
 
 from amelia.contract import events as e
 from amelia.contract.plan import Task
@@ -59,11 +59,11 @@ async def test_no_turn_begins_when_the_end_is_near_and_the_next_attempt_goes_on_
 
 
 async def test_a_command_that_still_runs_when_the_limit_would_strike_is_cut_with_all_it_started(
-    world: "World", make_task: MakeTask, tmp_path: Path
+    world: "World", make_task: MakeTask
 ) -> None:
     world.plans(make_task("fix"))
-    pids = tmp_path / "pids"
-    command = f"echo half > half.py; sleep 300 & echo $$ $! > {pids}; wait"
+    nap = Nap()
+    command = f"echo half > half.py; {nap.command} & wait"
     lines = (
         {"write_file": {"path": "calc.py", "content": "a = 1\n"}},
         {"edit_file": {"path": "calc.py", "old": "1", "new": "2"}, "run_command": {"command": command}},
@@ -73,22 +73,20 @@ async def test_a_command_that_still_runs_when_the_limit_would_strike_is_cut_with
     world.reviews(approved=True)
     await world.run()
     epoch, clock = 1, asyncio.get_running_loop().time
-    while not pids.exists():
+    begun = asyncio.create_task(nap.begun())
+    while not begun.done():
         epoch += 1
         live = Live(Account(epoch), ends=Ends(last_turn=LONG, cut=clock() + 2 * epoch, session_seconds=60))
         job = world.job(world.decided(), world.last_fact)
         assert (await world.run(job, epoch=epoch, live=live)).state == "paused"
-    for pid in pids.read_text().split():
-        stat = Path("/proc") / pid / "stat"
-        assert not stat.exists() or stat.read_text().rsplit(")", 1)[-1].split()[0] in "XZ"
-    pids.write_text("")
+    assert await nap.gone()
     asked = len(world.driver.asked)
     resumed = asyncio.create_task(world.run(world.job(world.decided(), world.last_fact), epoch=99, place="elsewhere"))
-    while not pids.read_text():
+    while not nap.count:
         assert not resumed.done()
         await asyncio.sleep(0.01)
     assert len(world.driver.asked) == asked, "the turn whose command was cut is not asked for again"
-    half, edited = (world.folder / "workelsewhere" / "tree" / name for name in ("half.py", "calc.py"))
+    half, edited = (world.folder / "workelsewhere" / "lanes" / "fix" / "tree" / name for name in ("half.py", "calc.py"))
     assert edited.read_text() == "a = 2\n", "what was changed in the turn before the command is there"
     assert half.read_text() == "half\n"
     resumed.cancel()
