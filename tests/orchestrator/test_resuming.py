@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -196,32 +195,16 @@ async def test_an_announcer_that_is_away_loses_no_fact(world: "World", make_task
 
 async def test_cancelling_ends_what_the_agent_had_started(world: "World", make_task: MakeTask) -> None:
     world.plans(make_task("fix"))
-    mark = f"300.{os.getpid()}"
-    command = f"sleep {mark} & touch under-way; wait"
+    nap = Nap()
+    command = f"{nap.command} & {nap.command} & wait"
     world.driver.on("developer", {"run_command": {"command": command, "timeout_seconds": 300}}, task="fix")
     await world.run()
     running = asyncio.create_task(world.run(world.job(world.decided(), world.gate), epoch=2))
-    while not (any(world.folder.glob("work2/**/under-way")) and sleepers(mark)):
-        assert not running.done()
-        await asyncio.sleep(0.05)
+    await nap.begun(2)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    for _ in range(500):
-        if not sleepers(mark):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"still there: {sleepers(mark)}")
-
-
-def sleepers(mark: str) -> list[str]:
-    """Whatever namespace they are in."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if entry.read_bytes() == f"sleep\0{mark}\0".encode():
-                found.append(entry.parent.name)
-    return found
+    assert await nap.gone()
 
 
 async def test_an_older_attempt_neither_changes_nor_hides_what_a_newer_wrote(
