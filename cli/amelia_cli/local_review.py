@@ -28,7 +28,7 @@ from amelia.workspace.uncommitted import open_uncommitted
 from . import issue, options
 from .model import Model, model
 from .printing import clean, clean_block, document, dollars, paint
-from .views import Silent, View, view
+from .views import LiveView, Silent, View, view
 
 if TYPE_CHECKING:
     from amelia.contract.events import AnyEvent
@@ -70,9 +70,16 @@ def reviewed(wanted: "Wanted") -> Given | None:
         if tree is None:
             return None
         choice = model(profile, wanted.replay, os.environ, stack)
-        shown = view("text") if wanted.output == "text" and sys.stdout.isatty() else Silent()
+        shown = _view(wanted.output)
         with shown:
             return asyncio.run(_given(tree, found, profile, choice, shown, wanted))
+
+
+def _view(output: str) -> View:
+    shown = view(output) if output == "text" and sys.stdout.isatty() else Silent()
+    if isinstance(shown, LiveView):
+        shown.seen = replace(shown.seen, phase="reviewing")
+    return shown
 
 
 def _places(given: Sequence[Path], top: Path) -> tuple[str, ...]:

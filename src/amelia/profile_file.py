@@ -17,6 +17,7 @@ def read(file: Path) -> Document:
     return _Reader(file).document()
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
@@ -47,11 +48,14 @@ class _Reader:
         for field in msgspec.structs.fields(kind):
             if field.required and field.name not in entries:
                 self._refuse(node, f"{what} has no {field.name!r}; add it")
-        return kind(**{key: self._value(value, key, hints[key]) for key, value in entries.items()})
+        said = {
+            key: value for key, value in entries.items() if not (_is_null(value) and _struct_in(_plain(hints[key])))
+        }
+        return kind(**{key: self._value(value, key, hints[key]) for key, value in said.items()})
 
     def _value(self, node: Node, key: str, hint: Any) -> Any:
         """Structs and lists of them key by key, so that what is wrong has its own line; all else as a whole."""
-        plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        plain = _plain(hint)
         kind = _struct_in(plain)
         if kind is None:
             return self._scalar(node, key, hint)
@@ -67,7 +71,10 @@ class _Reader:
         if not isinstance(node, MappingNode):
             self._refuse(node, f"{what} must be keys and values, one 'key: value' a line")
         entries: dict[str, Node] = {}
+        merged = self._merged(node)
         for key_node, value in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = str(key_node.value)
             if known is not None and key not in known:
                 near = get_close_matches(key, known, n=1, cutoff=0.4)
@@ -76,7 +83,19 @@ class _Reader:
             if key in entries:
                 self._refuse(key_node, f"{key!r} is there twice in {what}; keep one of them")
             entries[key] = value
-        return entries
+        return {**{key: value for key, value in merged.items() if known is None or key in known}, **entries}
+
+    def _merged(self, node: MappingNode) -> dict[str, Node]:
+        """What ``<<`` takes over from another mapping; the own keys go before it."""
+        taken = MappingNode(node.tag, [pair for pair in node.value if pair[0].tag == _MERGE], node.start_mark)
+        if not taken.value:
+            return {}
+        loader = yaml.SafeLoader("")
+        try:
+            loader.flatten_mapping(taken)
+        finally:
+            loader.dispose()
+        return {str(key.value): value for key, value in taken.value}
 
     def _scalar(self, node: Node, key: str, kind: Any) -> Any:
         value = _construct(node)
@@ -94,7 +113,7 @@ class _Reader:
             text = self._file.read_text(encoding="utf-8")
             root = yaml.compose(text, Loader=yaml.SafeLoader)
             if root is not None:
-                _construct(root)
+                yaml.safe_load(text)
             return root
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -110,6 +129,11 @@ class _Reader:
 
     def _refuse(self, node: Node, text: str) -> NoReturn:
         raise Refused(f"{self._file}:{node.start_mark.line + 1}: {text}")
+
+
+def _plain(hint: Any) -> Any:
+    """Without what is said about it."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def _struct_in(hint: Any) -> type[msgspec.Struct] | None:

@@ -81,6 +81,16 @@ def test_what_is_chosen_for_agents_and_bad_days_becomes_the_contract_s(file: Pat
     )
 
 
+def test_a_profile_takes_over_another_s_keys_and_sections_without_any_are_as_if_left_out(file: Path) -> None:
+    file.write_text(
+        "profiles:\n  a: &a {model: x, tracker: jira}\n  b: {<<: *a, tracker: github, budget: , agents: , fallback: }\n"
+    )
+    assert choose(file, "b").profile == Profile(name="b", model="x", tracker="github")
+    file.write_text("profiles:\n  a: &a {modle: x}\n  b: {<<: *a}\n")
+    with pytest.raises(Refused, match=":2: unknown key 'modle' in profile 'a'"):
+        choose(file, "b")
+
+
 RULES = "rules: [{name: small, then: approve, tasks: 2}]"
 
 
