@@ -137,7 +137,7 @@ async def test_our_git_writes_through_no_link(origin: Path, tmp_path: Path) -> N
     tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
     mine = tmp_path / "mine"
     mine.write_text("mine\n")
-    for name in ("index", "COMMIT_EDITMSG", "ORIG_HEAD", "logs/HEAD"):
+    for name in ("index", "COMMIT_EDITMSG", "ORIG_HEAD", "logs/HEAD", "../../shallow"):
         file = tree.git.git_dir / name
         file.parent.mkdir(exist_ok=True)
         file.unlink(missing_ok=True)

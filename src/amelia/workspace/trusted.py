@@ -40,10 +40,12 @@ def trusted_for(git_dir: Path) -> Path | None:
 
 
 def without_links(git_dir: Path) -> None:
-    """git writes through a symbolic link in a worktree's folder; none of git's own files there is one."""
+    """git writes through a symbolic link in a repository's or a worktree's folder; none of its own files is one."""
     if git_dir.parent.name != "worktrees":
         return
-    for folder in (git_dir, git_dir / "logs"):
+    store = git_dir.parents[1]
+    own = [] if store.suffix == _SUFFIX else [store]
+    for folder in (git_dir, git_dir / "logs", *own):
         with contextlib.suppress(OSError):
             for entry in folder.iterdir():
                 if entry.is_symlink():
