@@ -16,10 +16,10 @@ async def stage(git: Git, env: Mapping[str, str] | None = None) -> None:
     """
     links = await _submodules(git, env)
     inner = (*links, *await _strange(git, env))
-    await git("add", "--all", "--", ".", *(f":(top,exclude,literal){path}" for path in inner), env=env)
+    wanted = _listed(".", *(f":(top,exclude,literal){path}" for path in inner))
+    await git("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=wanted, env=env)
     if links:
-        given = "\0".join(links).encode(errors="surrogateescape")
-        await git("update-index", "--remove", "-z", "--stdin", stdin=given, env=env)
+        await git("update-index", "--remove", "-z", "--stdin", stdin=_listed(*links), env=env)
 
 
 async def _submodules(git: Git, env: Mapping[str, str] | None) -> tuple[str, ...]:
@@ -31,6 +31,10 @@ async def _strange(git: Git, env: Mapping[str, str] | None) -> tuple[str, ...]:
     """git ends the name of a repository that it does not know with a slash."""
     listed = (await git("ls-files", "--others", "--exclude-standard", "-z", env=env)).split(b"\0")
     return tuple(_name(path[:-1]) for path in listed if path.endswith(b"/"))
+
+
+def _listed(*names: str) -> bytes:
+    return "\0".join(names).encode(errors="surrogateescape")
 
 
 def _name(path: bytes) -> str:
