@@ -215,7 +215,7 @@ def test_auto_approved_nobody_is_asked(working: PretendFleet) -> None:
     ("arguments", "code", "sentence"),
     [
         (["nobody.md"], 2, "there is no file nobody.md"),
-        (["PROJ-9"], 4, "nobody knows the issue 'PROJ-9'; give the path of a Markdown file, owner/repository#123 of GitHub"),
+        (["PROJ-9"], 4, "nobody knows the issue 'PROJ-9'; give the path of a Markdown file, owner/repository#123"),
         ([""], 2, "the issue has no name"),
         (["."], 2, "is a directory"),
         (["empty.md"], 2, "has no heading"),
