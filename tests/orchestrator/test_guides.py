@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from amelia.contract import events as e
 from amelia.contract.plan import Comment, Plan, Task, Verdict
 from amelia.contract.workflow import Issue
 from amelia.drivers.base import Text
-from amelia.orchestrator.agents.checks import commands
+from amelia.orchestrator.agents.checks import Check, commands
 from amelia.orchestrator.agents.diffs import in_shares
 from amelia.orchestrator.agents.guides import LONGEST_GUIDE, guides, signs
 from amelia.orchestrator.agents.layout import layout
@@ -125,6 +126,14 @@ async def test_every_agent_sees_the_guides_that_concern_it(world: "World", make_
     assert "Two spaces" in first["architect"] and "Makefile: test" in first["architect"]
     assert "Two spaces" in first["developer"] and "All of the project's tests: `make test`" in first["developer"]
     assert "The verification of fix, `true`:" in first["reviewer"]
+
+
+def test_a_check_that_fails_says_what_may_not_be_the_changes_fault() -> None:
+    failed = Check(command="make test", of=("a", "b"), passed=False, report="exit code 127\nmake: not found")
+    assert failed.said().startswith("The verification of a and b, `make test`: It passed when the task was finished. (")
+    assert "nothing of what Developers installed in theirs" in replace(failed, of=()).said()
+    assert "installed" not in replace(failed, passed=True, report="exit code 0").said()
+    assert "no time left" in replace(failed, passed=None).said()
 
 
 def test_each_command_is_run_once_and_only_for_what_was_done(make_task: MakeTask) -> None:

@@ -34,7 +34,15 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
         if self.passed is None:
             return f"{whose}, `{self.command}`, was not run again: there was no time left."
         text = shorten(self.report, LONGEST_PASSED if self.of and self.passed else LONGEST_REPORT)
-        return f"{whose}, `{self.command}`:\n\n{fenced('output', text)}"
+        return f"{whose}, `{self.command}`:{self._aside}\n\n{fenced('output', text)}"
+
+    @property
+    def _aside(self) -> str:
+        """What may have made it fail that is not the change's fault."""
+        if self.passed:
+            return ""
+        before = " It passed when the task was finished." if self.of else ""
+        return f"{before} (This worktree has the work of all, but nothing of what Developers installed in theirs.)"
 
 
 def commands(plan: Plan, done: frozenset[str]) -> list[Check]:
@@ -58,7 +66,7 @@ async def checked(site: Site, work: Work, tree: Tree) -> list[Check]:
             continue
         async with voice.during(one_line(check.command)):
             ended = await tree.run(check.command, VERIFICATION_SECONDS)
-        await tree.reset(work.top)
         passed = ended.code == 0 and not ended.timed_out
         ran.append(msgspec.structs.replace(check, passed=passed, report=report(ended, VERIFICATION_SECONDS)))
+    await tree.reset(work.top)
     return ran

@@ -9,6 +9,7 @@ from msgspec import Meta
 from ...contract.plan import Comment, Plan, Task, Verdict
 from ...contract.workflow import Note
 from ...domain.plan import MERGE
+from ...redaction import ours
 from ...tools.remember import REMEMBERING
 from ...tools.shell import report
 from ...tools.toolbox import READING, WRITING, one_line, shorten
@@ -19,6 +20,7 @@ from ..prompts import prompt
 from ..site import Site
 from ..state import REVIEW_ROUND, Going, Work
 from .architect import notes_read
+from .betrayal import betrayed
 from .checks import VERIFICATION_SECONDS
 from .guides import guides
 from .lessons import remembered
@@ -114,6 +116,8 @@ class Verification:
             return ""
         if marked := still_marked(self._tree, self._merged):
             return f"there are still conflict markers in {', '.join(marked)}; settle every one of them"
+        if secrets := await betrayed(self._tree, ours()):
+            return secrets
         if not self._command:
             return ""
         ended = await self._tree.run(self._command, VERIFICATION_SECONDS)

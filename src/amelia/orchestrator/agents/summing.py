@@ -17,7 +17,8 @@ SUMMARY = "summary"
 LONGEST = 24_000
 MOST_CALLS = 80
 _TOO_LONG = re.compile(
-    r"prompt is too long|input is too long|context.?length|context.?window|maximum context|too many input tokens",
+    r"(?:prompt|input) is too long|context.?(?:length|window|size)|maximum context|token count exceeds"
+    r"|too many input tokens",
     re.IGNORECASE,
 )
 _ASK = (
