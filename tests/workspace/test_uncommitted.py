@@ -123,6 +123,13 @@ async def test_filters_and_hooks_of_the_checkout_are_not_run(checkout: Path, tmp
     assert not canary.exists()
 
 
+async def test_a_repository_does_not_bring_what_we_trust(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".git.trusted").mkdir()
+    worked(checkout)
+    with pytest.raises(Refused, match=r"\.git\.trusted would be read"):
+        await open_uncommitted(checkout, tmp_path / "ours")
+
+
 async def test_what_is_missing_is_named(checkout: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="there is no commit --upload in"):
         await open_uncommitted(checkout, tmp_path / "ours", base="--upload")

@@ -11,7 +11,7 @@ from ..errors import Refused
 from .git import Git
 from .staging import stage
 from .tree import Tree
-from .trusted import trust
+from .trusted import trust, trusted_for
 
 BRANCH = "amelia/uncommitted"
 
@@ -115,6 +115,8 @@ def _git_dir(checkout: Path) -> Path:
     found = checkout / named.removeprefix("gitdir:").strip() if named else dot
     if not found.is_dir():
         raise Refused(f"{checkout} is no checkout of a git repository; run this in one")
+    if (face := trusted_for(found.resolve())) is not None:
+        raise Refused(f"{face} would be read as the repository's configuration; remove it if you trust the rest")
     return found.resolve()
 
 
