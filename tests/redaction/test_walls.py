@@ -11,6 +11,7 @@ from amelia.contract.events import AgentMessage
 from amelia.drivers.base import Driver, Label, Message, Request, Text, TextDelta, ToolCall, ToolResult, Turn, Usage
 from amelia.drivers.cast import Cast
 from amelia.errors import Refused
+from amelia.orchestrator.agents.betrayal import betrayed
 from amelia.orchestrator.discreet import DiscreetAnnouncer, DiscreetCast, DiscreetObjects
 from amelia.redaction import Redactor
 from amelia.tools.shell import report
@@ -155,6 +156,16 @@ async def test_what_stands_around_a_secret_can_be_changed(tree: Tree) -> None:
     shown = await box.use(ToolCall("2", "run_command", {"command": "cat settings.ini"}))
     assert "password = [redacted:password]" in shown.content
     assert "n0t-for-models" not in shown.content
+
+
+async def test_a_secret_of_ours_is_not_handed_in(tree: Tree) -> None:
+    assert await betrayed(tree, REDACTOR) == ""
+    (tree.root / "new.txt").write_text(f"{CANARY}\n")
+    (tree.root / "settings.ini").write_text("password = another-0ne\n")
+    assert (await betrayed(tree, REDACTOR)).startswith("new.txt holds OPS: a secret that does not belong")
+    await tree.commit("with it", tree.base_commit)
+    (tree.root / "new.txt").write_text(f"{CANARY}\nand more\n")
+    assert await betrayed(tree, REDACTOR) == ""
 
 
 async def test_half_a_secret_is_not_shown_either(tmp_path: Path) -> None:

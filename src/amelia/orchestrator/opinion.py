@@ -37,7 +37,7 @@ async def opinion(
     """Of all between the tree's base and its commit. ``test_command`` is run in it first, and the Reviewer sees what it
     says. Raises ``Unavailable`` when the model stays away, ``Stopped`` when a bound of ``live`` is reached."""
     live.tree, secrets = tree, ours()
-    secrets.learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]))
+    secrets.learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]), entrusted=False)
     site = Site(
         Job(workflow_id=new_workflow_id(), issue=issue, repository="", branch=tree.branch, profile=profile),
         cast=DiscreetCast(cast, secrets),

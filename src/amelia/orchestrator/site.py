@@ -100,7 +100,7 @@ class Site:
                 tree = await open_tree(
                     job.repository, job.base, job.branch, self.workdir, work.base_commit, token=job.clone_token
                 )
-                ours().learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]))
+                ours().learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]), entrusted=False)
                 return tree
         except Refused as error:
             raise RepositoryRefused(str(error)) from error

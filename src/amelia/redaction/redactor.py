@@ -36,6 +36,7 @@ class Redactor:
 
     def __init__(self, known: Iterable[tuple[str, str]] = ()) -> None:
         self._forms: dict[str, str] = {}
+        self._entrusted: set[str] = set()
         self._remembered: dict[str, str] = {}
         self._size = 0
         self.learn_all(known)
@@ -44,8 +45,8 @@ class Redactor:
         """From now on the value is a secret, in its usual encodings too. One of less than eight characters is not."""
         self.learn_all([(kind, value)])
 
-    def learn_all(self, known: Iterable[tuple[str, str]]) -> None:
-        """Kinds and values, as ``learn`` takes them."""
+    def learn_all(self, known: Iterable[tuple[str, str]], *, entrusted: bool = True) -> None:
+        """Kinds and values, as ``learn`` takes them. ``entrusted`` to this program, not found in what it works on."""
         fresh: dict[str, str] = {}
         for kind, value in known:
             value = value.strip()
@@ -53,8 +54,14 @@ class Redactor:
                 name = re.sub(r"[^A-Za-z0-9_.-]+", "-", kind) or "secret"
                 fresh |= {form: name for form in forms(value) if len(form) >= SHORTEST and form not in self._forms}
         if fresh:
+            self._entrusted |= fresh.keys() if entrusted else set()
             self._forms = dict(sorted({**self._forms, **fresh}.items(), key=lambda item: -len(item[0])))
             self._remembered, self._size = {}, 0
+
+    def betrayed(self, data: bytes) -> str:
+        """The kind of a secret entrusted to this program that stands in there; empty when there is none."""
+        text = data.decode("utf-8", "surrogateescape")
+        return next((self._forms[form] for form in self._entrusted if form in text), "")
 
     def text(self, text: str) -> str:
         if len(text) < SHORTEST:
