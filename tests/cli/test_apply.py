@@ -10,6 +10,7 @@ from amelia.contract.views import WorkflowView
 
 from ..client.pretend_fleet import PretendFleet
 from .conftest import Amelia
+from .test_start_local import CONVERSATION
 
 
 def git(where: Path, *arguments: str) -> str:
@@ -189,3 +190,23 @@ def test_there_is_nothing_to_apply_yet(amelia: Amelia, fleet: PretendFleet, here
     fleet.bundle = b"# v2 git bundle\n"
     assert "cannot be read" in amelia("workflows", "apply", view.id).err
     assert amelia("workflows", "apply", view.id, "--merge", "--checkout").code == 2
+
+
+def test_what_was_worked_here_is_pushed_when_asked(
+    process: Amelia, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMELIA_DRIVER", "api:bedrock")
+    conversation = tmp_path / "conversation.yaml"
+    conversation.write_text(CONVERSATION.replace("LATENCY", "0"))
+    bare = tmp_path / "shop.git"
+    git(tmp_path, "clone", "-q", "--bare", str(repository), str(bare))
+    git(repository, "remote", "add", "origin", str(bare))
+    ran = process("start", "issue.md", "--replay", str(conversation), "--auto-approve", "--wait", "--output", "json")
+    work = json.loads(ran.out)
+    assert (ran.code, work["branch"] in git(bare, "branch")) == (0, False), ran.err
+
+    applied = process("workflows", "apply", work["id"], "--local", "--checkout", "--push")
+    assert (applied.code, applied.err) == (0, "")
+    assert "is already at" in applied.out
+    assert git(bare, "rev-parse", work["branch"]) == work["commit"]
+    assert (repository / "total.py").read_text() == "total = int\n"
