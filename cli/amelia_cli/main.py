@@ -12,7 +12,7 @@ _COMMANDS = {
     "start": ("amelia_cli.start:start", "Work an issue, here or on a fleet."),
     "plan": ("amelia_cli.plan:plan", "Have an issue planned here, and nothing carried out."),
     "review": ("amelia_cli.review:review", "Have the Reviewer judge what is not committed here."),
-    "workflows": ("amelia_cli.workflows:workflows", "Look at the fleet's workflows and decide them."),
+    "workflows": ("amelia_cli.workflows:workflows", "Look at workflows, a fleet's or those here, and decide them."),
     "rerun": ("amelia_cli.rerun:rerun", "Play a workflow again with this version, and compare."),
     "queue": ("amelia_cli.queue:queue", "Who waits for a turn, for what and until when."),
     "dead-letters": ("amelia_cli.letters:letters", "Messages that were given up: look, send again, discard."),
@@ -35,9 +35,10 @@ amelia = LazyGroup(
       amelia up --detach && amelia start issues/wrong-total.md --remote
     """,
     epilog="""\b
-    Exit codes: 0 success, 1 the workflow failed, was cancelled or paused,
-    2 wrong usage or refused, 3 not signed in, 4 not found, 5 conflict,
-    7 unavailable, 70 an error inside amelia, 130 interrupted, 141 output closed.
+    Exit codes: 0 success, 1 the workflow failed, was cancelled or paused, or a
+    review asks for changes, 2 wrong usage or refused, 3 not signed in,
+    4 not found, 5 conflict, 7 unavailable, 70 an error inside amelia,
+    130 interrupted, 141 output closed.
     """,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
