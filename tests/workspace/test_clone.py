@@ -106,3 +106,36 @@ async def test_a_server_that_stays_away_is_told_of_as_such(
     answers.said += [b"fatal: Could not resolve host: e.invalid"] * cloning.ATTEMPTS
     with pytest.raises(Unavailable, match=r"does not answer: .*resolve host"):
         await cloning.clone(f"file://{origin}", "", tmp_path / "c.git", backoff=0)
+
+
+async def test_a_checkout_that_is_shallow_itself_is_worked_in(
+    origin: Path, long: list[str], tmp_path: Path, git: Git
+) -> None:
+    theirs = tmp_path / "theirs"
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{origin}", str(theirs))
+    tree = await open_tree(f"file://{theirs}", "", "amelia/x", tmp_path / "w")
+    (tree.root / "b.txt").write_text("b\n")
+    commit = await tree.commit("b\n\nAmelia-Workflow: wf-1\n", onto=tree.base_commit)
+    asked = {"repository": f"file://{theirs}", "branch": "amelia/x", "commit": commit, "workflow_id": "wf-1"}
+    assert (await deliver(**asked, bundle=await tree.bundle())).pushed
+    assert git(theirs, "log", "--format=%H", "amelia/x").split() == [commit, long[0]]
+
+
+async def test_a_user_s_own_settings_do_not_get_in_the_way(
+    origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = {
+        "clone": {"defaultRemoteName": "upstream", "rejectShallow": "true"},
+        "submodule": {"recurse": "true"},
+        "commit": {"gpgSign": "true"},
+        "core": {"hooksPath": "hooks", "autocrlf": "true", "fsmonitor": "true"},
+        "fetch": {"prune": "true", "recurseSubmodules": "true"},
+        "init": {"defaultRefFormat": "reftable"},
+    }
+    lines = (f"[{part}]\n" + "".join(f"\t{k} = {v}\n" for k, v in of.items()) for part, of in settings.items())
+    (tmp_path / ".gitconfig").write_text("".join(lines))
+    tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
+    assert (tree.root / "a.txt").read_bytes() == b"a\n"
+    (tree.root / "b.txt").write_text("b\n")
+    assert await tree.commit("b", onto=tree.base_commit)
