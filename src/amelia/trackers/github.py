@@ -40,7 +40,6 @@ class _Issue(msgspec.Struct):
     body: str | None = None
     labels: list[_Label | str] = []
     comments: int = 0
-    pull_request: msgspec.Raw | None = None
 
 
 class _Comment(msgspec.Struct):

@@ -23,14 +23,14 @@ _MOST_CHARACTERS = 30_000
 
 
 class _User(msgspec.Struct):
-    displayName: str = ""  # noqa: N815 - Jira's names
+    displayName: str | None = None  # noqa: N815 - Jira's names
 
 
 class _Attachment(msgspec.Struct):
     id: str | int = ""
     filename: str = ""
-    mimeType: str = ""  # noqa: N815
-    size: int = 0
+    mimeType: str | None = None  # noqa: N815
+    size: int | None = None
     mediaApiFileId: str | None = None  # noqa: N815
 
 
@@ -82,7 +82,7 @@ class JiraTracker:
             labels=issue.fields.labels or (),
             url=f"{self._client.base}/browse/{issue.key}",
             remarks=[
-                Remark(by=c.author.displayName if c.author else "", at=c.created, text=markdown(c.body, names))
+                Remark(by=(c.author and c.author.displayName) or "", at=c.created, text=markdown(c.body, names))
                 for c in reversed(comments)
             ],
             left_out=left_out,
@@ -149,5 +149,5 @@ class JiraTracker:
 def _attached(files: list[_Attachment]) -> str:
     if not files:
         return ""
-    shown = "\n".join(f"- {file.filename} ({file.mimeType or 'file'}, {file.size} bytes)" for file in files[:50])
+    shown = "\n".join(f"- {file.filename} ({file.mimeType or 'file'}, {file.size or 0} bytes)" for file in files[:50])
     return f"Attachments:\n\n{shown}"
