@@ -150,3 +150,18 @@ async def test_reviewers_beside_each_other_have_a_transcript_each_and_one_report
         ("reviewer", "performance"),
         ("reviewer", "usability"),
     }
+
+
+async def test_the_whole_output_of_a_command_is_kept_under_a_name_the_agent_is_told(
+    world: "World", make_task: MakeTask
+) -> None:
+    world.plans(make_task("fix"))
+    long = {"run_command": {"command": 'python3 -c \'print("x" * 99999 + "end")\''}}
+    write = {"write_file": {"path": "calc.py", "content": "a = 1\n"}}
+    world.driver.on("developer", long, write, {"finish_task": {"summary": "done"}}, task="fix")
+    world.reviews(approved=True)
+    assert (await world.approved()).result == "success"
+    assert (await artifacts(world))["output-developer-fix-1-1.txt"] == b"x" * 99_999 + b"end\n"
+    [told] = world.driver.requests[3].messages[-1].parts
+    assert "output-developer-fix-1-1.txt" in str(told)
+    assert len(str(told)) < 40_000

@@ -16,6 +16,8 @@ from .voice import Voice
 VERIFICATION_SECONDS = 600
 ALL_SECONDS = 1_200.0
 """After so long no further command is begun."""
+KEPT_BYTES = 1_000_000
+"""Of what a command says, for the report that people can read afterwards."""
 LONGEST_REPORT = 12_000
 LONGEST_PASSED = 1_500
 
@@ -65,7 +67,7 @@ async def checked(site: Site, work: Work, tree: Tree) -> list[Check]:
             ran.append(check)
             continue
         async with voice.during(one_line(check.command)):
-            ended = await tree.run(check.command, VERIFICATION_SECONDS)
+            ended = await tree.run(check.command, VERIFICATION_SECONDS, KEPT_BYTES)
         passed = ended.code == 0 and not ended.timed_out
         ran.append(msgspec.structs.replace(check, passed=passed, report=report(ended, VERIFICATION_SECONDS)))
     await tree.reset(work.top)

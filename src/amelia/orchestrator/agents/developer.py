@@ -21,7 +21,7 @@ from ..site import Site
 from ..state import REVIEW_ROUND, Going, Work
 from .architect import notes_read
 from .betrayal import betrayed
-from .checks import VERIFICATION_SECONDS
+from .checks import KEPT_BYTES, VERIFICATION_SECONDS
 from .guides import guides
 from .lessons import remembered
 from .loop import Part, talk
@@ -120,7 +120,7 @@ class Verification:
             return secrets
         if not self._command:
             return ""
-        ended = await self._tree.run(self._command, VERIFICATION_SECONDS)
+        ended = await self._tree.run(self._command, VERIFICATION_SECONDS, KEPT_BYTES)
         self.exit = ended.code
         said = report(ended, VERIFICATION_SECONDS)
         await self._basket.report(f"$ {self._command}\n{said}\n".encode())
