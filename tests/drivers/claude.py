@@ -37,6 +37,10 @@ def main() -> int:
     if behaviour == "dies":
         print("out of memory", file=sys.stderr)
         return 137
+    if behaviour == "retries":
+        for attempt in range(10):
+            say(type="system", subtype="api_retry", attempt=attempt, error_status=401, error="authentication_failed")
+            time.sleep(60)
     try:
         return answer(body(given["--model"], system, [block["text"] for block in asked]))
     except OSError:
@@ -81,7 +85,7 @@ def answer(asked: dict[str, Any]) -> int:
             say(type="rate_limit_event", rate_limit_info={"status": "rejected", "resetsAt": time.time() + float(after)})
         said = json.loads(response.read())["error"]["message"]
         return fail(response.status, f"API Error: {response.status} {said}")
-    spoken, whole = "", False
+    spoken, whole, cut = "", False, False
     usage: Any = {}
     for event in events(response):
         if event["type"] == "error":
@@ -91,8 +95,12 @@ def answer(asked: dict[str, Any]) -> int:
             say(type="stream_event", event={**DELTA, "delta": {"type": "text_delta", "text": piece}})
         usage = event.get("usage", event.get("message", {}).get("usage", usage))
         whole |= event["type"] == "message_stop"
-        if event["type"] in ("message_start", "message_delta"):
+        if event["type"] in ("message_start", "message_delta", "message_stop"):
             say(type="stream_event", event=event)
+        cut |= event.get("delta", {}).get("stop_reason") == "max_tokens"
+    if cut:
+        say(type="stream_event", event={"type": "message_start", "message": {"usage": {}}})
+        time.sleep(600)
     if not whole:
         print("Connection closed mid-response", file=sys.stderr)
         return 1
@@ -139,6 +147,8 @@ written = Written()
 
 
 def fail(status: int | None, text: str) -> int:
+    message = {"role": "assistant", "model": "<synthetic>", "content": [{"type": "text", "text": text}]}
+    say(type="assistant", message=message, error="unknown")
     say(type="result", subtype="success", is_error=True, api_error_status=status, result=text, usage={})
     return 1
 

@@ -127,8 +127,9 @@ def test_the_program_sees_its_own_credentials_and_no_others() -> None:
 
 
 async def test_a_service_that_needs_a_login_is_refused_with_what_to_do(claude: Path, replay: str, ask: Ask) -> None:
-    with pytest.raises(Refused, match="run claude and log in"):
-        await answer(driver(claude, replay), ask("forbidden"))
+    for environ in ({}, {"CLAUDE_FAKE": "retries"}):
+        with pytest.raises(Refused, match="run claude and log in"):
+            await answer(driver(claude, replay, **environ), ask("forbidden"))
 
 
 async def test_an_old_version_is_refused_with_what_to_do(claude: Path, replay: str, ask: Ask) -> None:
@@ -171,8 +172,10 @@ async def test_leaving_early_leaves_no_process_and_no_folder(
 
 
 async def test_an_answer_cut_in_its_calls_says_so(claude: Path, replay: str, ask: Ask) -> None:
+    """The program would go on by itself, and not come to an end."""
     turn = await answer(driver(claude, replay), ask("stopped"))
     assert turn.stop == "max_tokens"
+    assert turn.usage.input_tokens > 0
     assert malformed(turn.tool_calls[0].arguments)
 
 

@@ -24,6 +24,7 @@ QUIET = {
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
     "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CODE_MAX_RETRIES": "0",
     "DISABLE_AUTOUPDATER": "1",
     "NO_COLOR": "1",
 }
@@ -33,6 +34,9 @@ CLOUDS = {"CLAUDE_CODE_USE_BEDROCK": ("AWS_",), "CLAUDE_CODE_USE_VERTEX": ("CLOU
 _UNKNOWN_FLAG = "unknown option"
 _LOG_IN = "run claude and log in, or set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN"
 _CREDENTIALS = ("authentication", "invalid api key", "oauth", "/login", "credit balance")
+_CUT = ("max_tokens", "model_context_window_exceeded")
+_OWN_WORDS = "<synthetic>"
+_HOPELESS = ("authentication_failed", "billing_error", "oauth_org_not_allowed")
 _PASSING = ("overloaded", "rate limit", "timed out", "timeout", "connection", "internal server error")
 
 
@@ -95,7 +99,8 @@ class ClaudeCodeDriver:
 
 
 class _Heard:
-    """What the program has said so far, in the lines of its ``stream-json``."""
+    """What the program has said so far, in the lines of its ``stream-json``. An answer that was cut ends there: of
+    itself the program would have the model go on with it, in messages that are no whole answers."""
 
     def __init__(self) -> None:
         self.hearing = Hearing()
@@ -103,6 +108,7 @@ class _Heard:
         self.cut = False
         self.result: dict[str, Any] | None = None
         self.resets_at: float | None = None
+        self._counted: dict[str, Any] = {}
         self._in_pieces = False
         self._spoken = False
 
@@ -127,8 +133,15 @@ class _Heard:
             case "stream_event":
                 return self._event(said.get("event") or {})
             case "assistant" if not self._in_pieces:
-                blocks = (said.get("message") or {}).get("content") or ()
+                message = said.get("message") or {}
+                if message.get("model") == _OWN_WORDS:
+                    return None
+                blocks = message.get("content") or ()
                 return self._hear("".join(block["text"] for block in blocks if block.get("type") == "text"))
+            case "system" if said.get("subtype") == "api_retry":
+                if said.get("error_status") in (401, 403) or said.get("error") in _HOPELESS:
+                    self.result = {"is_error": True, "api_error_status": 401, "result": said.get("error")}
+                return ""
             case "rate_limit_event":
                 told = said.get("rate_limit_info") or {}
                 self.resets_at = told.get("resetsAt") if told.get("status") == "rejected" else self.resets_at
@@ -142,12 +155,16 @@ class _Heard:
         match event.get("type"), delta.get("type"):
             case "message_start", _:
                 self._in_pieces, self.hearing = True, Hearing()
+                self._counted = (event.get("message") or {}).get("usage") or {}
             case "content_block_delta", "text_delta":
                 return self._hear(delta["text"])
             case "content_block_delta", _:
                 return ""
             case "message_delta", _:
-                self.cut = delta.get("stop_reason") == "max_tokens"
+                self.cut = delta.get("stop_reason") in _CUT
+                self._counted |= {name: n for name, n in (event.get("usage") or {}).items() if n is not None}
+            case "message_stop", _ if self.cut:
+                self.result, self.usage = {}, _usage(self._counted)
         return None
 
     def _hear(self, text: str) -> str:
