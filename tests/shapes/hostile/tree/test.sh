@@ -1,0 +1,2 @@
+#!/bin/sh
+grep -q '^name=a b$' src/app.txt

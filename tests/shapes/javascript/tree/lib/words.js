@@ -1,0 +1,7 @@
+const STOP = [];
+
+function count(text) {
+  return text.split(" ").length;
+}
+
+module.exports = { STOP, count };
