@@ -50,6 +50,8 @@ def test_a_well_known_secret_is_replaced_wherever_it_stands(kind: str, secret: s
         ("AWS_SECRET_ACCESS_KEY=" + "wJalrXUtnFEMI/K7MDENG/bPxRfiCY" + "0123456789", "wJalrXUtnFEMI/K7MDENG"),
         ("aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCY" + "0123456789", "wJalrXUtnFEMI/K7MDENG"),
         ("Authorization: Bearer " + B[:30], B[:30]),
+        ("the admin password is hunter2-hunter2, tell nobody", "hunter2-hunter2"),
+        ("our API key is: k3y0fthek1ngdom", "k3y0fthek1ngdom"),
         ("curl --token=" + B[:24] + " x", B[:24]),
         ("postgresql://amelia:pa55word@db/amelia", "pa55word"),
         ("https://ada:" + B[:20] + "@git.example/x.git", B[:20]),
@@ -66,6 +68,8 @@ def test_what_is_assigned_to_the_name_of_a_secret_is_replaced(text: str, secret:
     [
         "token = response1.json_data",
         "token = next_token2",
+        "if password is not None:",
+        "The token is what it is.",
         "password: str = ''",
         "credentials: AccessTokenProvider | None = None",
         "api_key = base64.b64encode(value1)",
@@ -89,3 +93,13 @@ def test_what_is_assigned_to_the_name_of_a_secret_is_replaced(text: str, secret:
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert REDACTOR.text(text) is text
+
+
+@pytest.mark.parametrize("lines", [slice(0, 6), slice(4, None), slice(0, None)])
+def test_a_part_of_a_private_key_is_replaced_as_well(lines: slice) -> None:
+    head = ["Proc-Type: 4,ENCRYPTED", "DEK-Info: AES-128-CBC,00", ""] if lines == slice(0, None) else []
+    body = [f"{B}{number:02}abcdefABCDEF" for number in range(12)]
+    key = [f"{DASHES}BEGIN RSA PRIVATE KEY{DASHES}", *head, *body, f"{DASHES}END RSA PRIVATE KEY{DASHES}"]
+    clean = REDACTOR.text("\n".join(["Look:", *key[lines], ""]))
+    assert B not in clean
+    assert clean.startswith("Look:\n")

@@ -31,8 +31,10 @@ _TOKENS = {
     "private-key": (
         "PRIVATE KEY",
         r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:[^-]{40,20000}?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-        r"|(?:(?:\s|\\[nr])+[A-Za-z0-9+/=]{16,})+)",
+        r"(?:(?:(?!-----)[\s\S]){40,20000}?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"|(?:(?:\s|\\[nr])+[A-Za-z0-9+/=]{16,})+)"
+        r"|(?:(?<![A-Za-z0-9+/=])[A-Za-z0-9+/=]{16,100}\s{1,2}){1,70}"
+        r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----",
     ),
 }
 """By kind: words of which one is in every such secret, since to look for a word is quick; then what one looks like."""
@@ -43,16 +45,16 @@ _NEEDS_DIGIT = frozenset({"openai-key", "slack-token"})
 _KEYS = ("api", "access", "private", "signing", "encryption", "auth", "account", "master")
 _WORDS = (
     *("passwd", "password", "passphrase", "pwd", "secret", "token", "credential"),
-    *(f"{of}{between}key" for of in _KEYS for between in ("", "_", "-")),
+    *(f"{of}{between}key" for of in _KEYS for between in ("", "_", "-", " ")),
 )
-_NAMES = rf"passw(?:or)?d|passphrase|pwd|secret|token|credential|(?:{'|'.join(_KEYS)})[_-]?key"
+_NAMES = rf"passw(?:or)?d|passphrase|pwd|secret|token|credential|(?:{'|'.join(_KEYS)})[_ -]?key"
 _VALUE = (
     r"(?:(?P<quote>[\"'`])(?P<quoted>[^\s\"'`\\]{8,512})(?=\\?(?P=quote))"
     r"|(?P<bare>[^\s\"'`\\<>(){}\[\],;|&]{8,512}))"
 )
 _ASSIGNED = (
     rf"(?P<name>{_NAMES})(?P<rest>[A-Za-z0-9_-]{{0,40}})(?:\\?[\"'])?"
-    rf"(?P<sign>\s{{0,4}}(?::=|=>|[:=])\s{{0,4}})\\?{_VALUE}"
+    rf"(?P<sign>\s{{0,4}}(?::=|=>|[:=])\s{{0,4}}|\sis:?\s)\\?{_VALUE}"
 )
 _BEARER = r"(?:bearer|basic)\s{1,2}(?P<value>[A-Za-z0-9._~+/-]{16,}=*)"
 _IN_ADDRESS = r"://[^\s/:@\"'`<>]{0,100}:(?P<value>[^\s/@\"'`<>{}$]{3,200})@"
@@ -71,6 +73,7 @@ _ORDINARY = frozenset(
     {"password", "passwd", "secret", "token", "postgres", "root", "admin", "changeme", "example", "localhost", "guest"}
     | {"user", "pass", "test", "none", "null", "true", "false", "undefined"}
 )
+_DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[^\W\d_]")
 _LEAST_ENTROPY = 2.3
 """Bits a character; English words have less when they are short, and what was drawn at random has more."""
 
@@ -95,10 +98,9 @@ def without_shapes(text: str, mark: Callable[[str], str]) -> str:
     for kind, words, pattern in _tokens():
         if any(word in text for word in words):
             text = pattern.sub(partial(_token, kind, mark(kind)), text)
-    text = _without_assigned(text, mark)
     for kind, pattern in _carried():
         text = pattern.sub(partial(_in_place, mark(kind)), text)
-    return text
+    return _without_assigned(text, mark)
 
 
 def _token(kind: str, mark: str, found: re.Match[str]) -> str:
@@ -160,19 +162,18 @@ def looks_secret(value: str) -> bool:
         return False
     if _BLANK.fullmatch(value.lower()) or _PATH.fullmatch(value) or _VERSION.fullmatch(value):
         return False
-    digits = sum(c.isdigit() for c in value)
-    letters = sum(c.isalpha() for c in value)
     mixed = len(value) >= 16 and value.lower() != value != value.upper()
-    return bool(letters) and (bool(digits) or mixed) and _entropy(value) >= _LEAST_ENTROPY
+    drawn = _LETTER.search(value) and (mixed or _DIGIT.search(value))
+    return bool(drawn) and _entropy(value) >= _LEAST_ENTROPY
 
 
 def _is_secret(found: re.Match[str], value: str) -> bool:
+    if not found["quoted"] and not _DIGIT.search(value):
+        return False
     if not looks_secret(value):
         return False
     if found["quoted"]:
         return True
-    if not any(c.isdigit() for c in value):
-        return False
     after = found.string[found.end() : found.end() + 1]
     code = after in ("(", "[", "{") and bool(after)
     spaced = "=" in found["sign"] and found["sign"].strip() != found["sign"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from .known import in_file
 from .shapes import assigned_in
 
 _SETTINGS = re.compile(
@@ -13,6 +14,7 @@ _SETTINGS = re.compile(
     r"\.(?:npmrc|pypirc|netrc|pgpass)|(?:settings|config|secrets?|credentials)(?:\.\w+)?",
     re.IGNORECASE,
 )
+_KEYS = re.compile(r".+\.(?:pem|key|p8|ppk|asc)|id_(?:rsa|dsa|ecdsa|ed25519)")
 _ASIDE = frozenset({".git", "node_modules", "vendor", ".venv", "venv", "dist", "build", "target"})
 _MOST_FILES = 400
 _LARGEST = 65_536
@@ -33,6 +35,9 @@ def _values(root: Path) -> Iterator[tuple[str, str]]:
             text = path.read_text(errors="replace")
         except OSError:
             continue
+        if _KEYS.fullmatch(path.name):
+            yield from in_file("private-key", str(path)) if "PRIVATE KEY" in text else ()
+            continue
         yield from ((name, value) for name, value in assigned_in(text) if len(value) >= _SHORTEST)
 
 
@@ -41,7 +46,7 @@ def _settings(root: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _ASIDE)
         for name in sorted(names):
-            if _SETTINGS.fullmatch(name) and not name.endswith("lock.json"):
+            if (_SETTINGS.fullmatch(name) or _KEYS.fullmatch(name)) and not name.endswith("lock.json"):
                 count += 1
                 if count > _MOST_FILES:
                     return
