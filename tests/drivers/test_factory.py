@@ -108,3 +108,10 @@ def test_a_label_carries_the_longest_name_of_a_task_and_of_the_merge_after_it() 
     )
     assert len(label.encode()) <= 256
     assert Label.decode(label.encode()).task == task
+
+
+async def test_where_a_conversation_file_is_played_claude_code_is_not_started() -> None:
+    environ = {factory.PLAYED: "http://127.0.0.1:9", "ANTHROPIC_API_KEY": "replay", "PATH": "/nowhere"}
+    driver = factory.create("cli:claude", environ=environ)
+    assert driver.name == "api:anthropic"
+    await driver.aclose()

@@ -8,6 +8,10 @@ from amelia.drivers.base import Driver
 from amelia.drivers.retries import Patience
 from amelia.errors import Refused
 
+PLAYED = "AMELIA_PLAYED"
+"""Set where a conversation file answers. It is played over the protocols of services: a driver that speaks none of
+them is then another one."""
+
 _DEFAULT_MODELS = {
     "api:anthropic": "claude-sonnet-4-6",
     "api:openai": "gpt-6-sol",
@@ -88,6 +92,8 @@ def _bedrock(base_url: str | None, environ: Mapping[str, str], patience: Patienc
 
 
 def _claude(base_url: str | None, environ: Mapping[str, str], patience: Patience | None) -> Driver:
+    if environ.get(PLAYED):
+        return _anthropic(base_url, environ, patience)
     wanted = environ.get("AMELIA_CLAUDE") or "claude"
     program = which(wanted, path=environ.get("PATH"))
     if program is None:

@@ -39,6 +39,7 @@ def choose(environ: Mapping[str, str], replay_url: str = "") -> Models:
 
 def _played_by(url: str) -> dict[str, str]:
     return {
+        "AMELIA_PLAYED": url,
         "ANTHROPIC_BASE_URL": url,
         "ANTHROPIC_API_KEY": "replay",
         "OPENAI_BASE_URL": f"{url}/v1",
