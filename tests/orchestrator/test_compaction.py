@@ -170,6 +170,13 @@ def test_a_service_that_finds_the_request_too_long_is_understood(words: str) -> 
     assert not is_too_long(Refused("the key is wrong"))
 
 
+def test_the_label_says_which_turn_it_is_when_the_messages_do_not() -> None:
+    assert "turn" not in LABEL.encode()
+    asked = msgspec.structs.replace(LABEL, turn=12)
+    assert Label.decode(asked.encode()) == asked
+    assert Label.decode(LABEL.encode()) == LABEL
+
+
 def long_task(world: "World", make_task: MakeTask) -> None:
     world.plans(make_task("fix"))
     steps: list[dict[str, dict[str, Any]]] = [
