@@ -135,7 +135,7 @@ def _rejection(remote: Remote, branch: str, ended: Exit) -> AmeliaError:
 def _prerequisites(bundle: bytes) -> tuple[str, ...]:
     """The commits a bundle builds upon, from its header: lines that begin with ``-``."""
     header = bundle.split(b"\n\n", 1)[0].split(b"\n")
-    return tuple(line[1:41].decode("ascii", "replace") for line in header if line.startswith(b"-"))
+    return tuple(line[1:].split(b" ")[0].decode("ascii", "replace") for line in header if line.startswith(b"-"))
 
 
 def _complaint(text: str) -> str:
