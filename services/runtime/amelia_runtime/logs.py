@@ -37,6 +37,8 @@ def configure(level: str) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("amelia_runtime").setLevel(level)
     logging.getLogger("amelia").setLevel(level)
-    framework = logging.getLogger("bedrock_agentcore.app")
-    framework.handlers.clear()
-    framework.setLevel(logging.WARNING)
+    for name in ("bedrock_agentcore.app", "uvicorn", "uvicorn.error"):
+        framework = logging.getLogger(name)
+        framework.handlers.clear()
+        framework.propagate = True
+        framework.setLevel(logging.WARNING)

@@ -7,6 +7,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from ..failpoints import reach
 from ..ports.agents import Announcer
+from ..redaction import ours
 from .facts import above
 from .state import State, values_of
 
@@ -47,6 +48,10 @@ class AnnouncingSaver(BaseCheckpointSaver[str]):
     async def aput_writes(
         self, config: "RunnableConfig", writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        """What a step failed with is among them, as it was raised."""
+        for _, value in writes:
+            if isinstance(value, Exception):
+                ours().error(value)
         await self._inner.aput_writes(config, writes, task_id, task_path)
 
     async def aget_tuple(self, config: "RunnableConfig") -> "CheckpointTuple | None":
