@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amelia.workspace.lanes import open_lane, rebase
+from amelia.workspace.lanes import close_lane, open_lane, rebase
 from amelia.workspace.tree import Tree, open_tree
 
 Git = Callable[..., str]
@@ -165,3 +165,29 @@ async def test_files_that_point_out_of_the_tree_stay_links(origin: Path, tmp_pat
     (tree.root / "b.txt").write_text("b\n")
     commit = await tree.commit("b", onto=tree.base_commit)
     assert git(tree.root, "ls-tree", commit, "out").startswith("120000")
+
+
+async def test_nothing_is_removed_through_a_link(origin: Path, tmp_path: Path) -> None:
+    tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("mine")
+    kept = tree.git.git_dir.parent
+    for _ in range(2):
+        (kept / "evil").symlink_to(precious)
+        lane = await open_lane(tree, "t", tree.base_commit)
+        (kept / "evil").unlink(missing_ok=True)
+        (kept / "evil").symlink_to(precious)
+        await close_lane(tree, lane)
+        assert [path.name for path in kept.iterdir()] == ["tree"]
+    assert (precious / "file").read_text() == "mine"
+
+
+async def test_a_lane_that_was_never_closed_is_replaced(origin: Path, tmp_path: Path) -> None:
+    tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
+    first = await open_lane(tree, "t", tree.base_commit)
+    (first.root / "b.txt").write_text("left\n")
+    second = await open_lane(tree, "t", tree.base_commit)
+    assert not (second.root / "b.txt").exists()
+    (second.root / "b.txt").write_text("b\n")
+    assert await second.commit("b", onto=tree.base_commit)
