@@ -147,6 +147,21 @@ async def test_our_git_writes_through_no_link(origin: Path, tmp_path: Path) -> N
     assert mine.read_text() == "mine\n"
 
 
+async def test_our_git_makes_no_file_where_a_link_among_the_refs_points(origin: Path, tmp_path: Path) -> None:
+    tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    refs = tree.git.git_dir.parents[1] / "refs"
+    (refs / "amelia").symlink_to(mine)
+    (refs / "heads" / "amelia").mkdir(exist_ok=True)
+    (refs / "heads" / "amelia" / "x").unlink(missing_ok=True)
+    (refs / "heads" / "amelia" / "x").symlink_to(mine / "x")
+    (tree.root / "b.txt").write_text("b\n")
+    assert await tree.commit("b", onto=tree.base_commit)
+    assert await tree.snapshot()
+    assert list(mine.iterdir()) == []
+
+
 async def test_a_replaced_commit_deceives_nobody(origin: Path, tmp_path: Path, git: Git) -> None:
     tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
     (tree.root / "b.txt").write_text("bad\n")

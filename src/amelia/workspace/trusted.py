@@ -6,6 +6,7 @@ same repository, with the same objects, refs and worktrees, and a configuration 
 """
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -40,13 +41,20 @@ def trusted_for(git_dir: Path) -> Path | None:
 
 
 def without_links(git_dir: Path) -> None:
-    """git writes through a symbolic link in a repository's or a worktree's folder; none of its own files is one."""
+    """git writes and removes through a symbolic link among its own files; none of them is one."""
     if git_dir.parent.name != "worktrees":
         return
     store = git_dir.parents[1]
-    own = [] if store.suffix == _SUFFIX else [store]
-    for folder in (git_dir, git_dir / "logs", *own):
-        with contextlib.suppress(OSError):
-            for entry in folder.iterdir():
-                if entry.is_symlink():
-                    entry.unlink()
+    store = store.with_suffix(".git") if store.suffix == _SUFFIX else store
+    objects = store / "objects"
+    for folder in (store, git_dir, git_dir / "logs", git_dir.parent, objects, objects / "pack", objects / "info"):
+        _unlink(folder)
+    for refs, _, _ in os.walk(store / "refs"):
+        _unlink(Path(refs))
+
+
+def _unlink(folder: Path) -> None:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                Path(entry.path).unlink()
