@@ -14,9 +14,10 @@ import pytest
 
 from amelia.errors import Refused
 from amelia.workspace.sandbox import DENIED, Sandbox, sandbox
+from amelia.workspace.sandbox_groups import sweep
 from amelia.workspace.sandbox_settings import Kind, SandboxSettings, sandbox_settings
 from amelia.workspace.sandbox_view import Place
-from amelia.workspace.spawn import Exit
+from amelia.workspace.spawn import Exit, spawn
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the means of confinement are Linux's")
 
@@ -200,6 +201,22 @@ async def test_a_command_has_no_capability_and_gains_none(cell: Cell) -> None:
     status = dict(line.split(":", 1) for line in (await cell.says("cat /proc/self/status")).splitlines())
     assert int(status["CapEff"], 16) == 0
     assert int(status["NoNewPrivs"]) == 1
+
+
+async def test_the_group_of_a_program_that_was_killed_goes_away(tmp_path: Path) -> None:
+    cell = await cell_of(SandboxSettings(kind="off"), tmp_path)
+    if not (await cell.sandbox.means()).grouped:
+        pytest.skip("control groups cannot be made here")
+    code = (
+        "import os, signal; from amelia.workspace.sandbox_groups import group\n"
+        "with group(64, 10) as made: print(*made, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = await spawn([sys.executable, "-c", code], cwd=tmp_path, env=dict(os.environ), timeout=60)
+    left = [Path(folder) for folder in killed.output.decode().split()]
+    assert left
+    assert all(folder.is_dir() for folder in left)
+    sweep()
+    assert not any(folder.exists() for folder in left)
 
 
 async def test_a_link_that_a_command_leaves_behind_opens_nothing(cell: Cell) -> None:

@@ -30,8 +30,19 @@ def group(memory_mb: int, processes: int) -> Iterator[tuple[str, ...]]:
             _remove(folder)
 
 
+def sweep() -> None:
+    """Removes the groups of programs that were killed."""
+    for folder in (*ROOT.glob("*/amelia-*-*"), *ROOT.glob("amelia-*-*")):
+        owner = folder.name.split("-")[1]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
 def _wanted(bounds: dict[str, str]) -> list[tuple[Path, dict[str, str]]]:
     name = f"amelia-{os.getpid()}-{next(_numbers)}"
+    if name.endswith("-1"):
+        sweep()
     if (ROOT / "cgroup.controllers").exists():
         parent = ROOT / _own().lstrip("/")
         beside = parent.parent if parent != ROOT else ROOT
