@@ -164,12 +164,16 @@ def test_secrets_of_the_environment_are_known_by_their_names(tmp_path: Path) -> 
                 "PATH": "/usr/bin:/bin/with/digits1",
                 "PWD": "/home/somebody1",
                 "TOKEN_TTL": "1234567890",
+                "AMELIA_MONTHLY_BUDGET_TOKENS": "100000000",
+                "GOOGLE_APPLICATION_CREDENTIALS": str(key),
             }
         )
     }
     assert {"not-a-real-one-1", "fourteen-and-more", "p%40ssw0rd", "p@ssw0rd", "from-a-file-123"} <= known.keys()
     assert "A1b2C3d4" * 8 in known
-    assert not {"amelia/master-key", "created_at", "/home/somebody1", "1234567890"} & known.keys()
+    assert (
+        not {"amelia/master-key", "created_at", "/home/somebody1", "1234567890", "100000000", str(key)} & known.keys()
+    )
 
 
 def test_what_is_too_short_to_be_told_from_words_is_none() -> None:

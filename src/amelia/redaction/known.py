@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def in_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in environ.items():
         if name in _NONE:
             continue
-        if _IN_FILE.search(name):
+        if _IN_FILE.search(name) or (names_secret(name) and _is_file(value)):
             yield from in_file(name.removesuffix("_FILE"), value)
         elif name in _EXACT or (names_secret(name) and _worth(value)) or (_WEAK.search(name) and looks_secret(value)):
             yield name, value
@@ -79,5 +80,11 @@ def _in_base64(data: bytes, shift: int) -> Iterator[str]:
 
 
 def _worth(value: str) -> bool:
-    """A word that stands for a password on a developer's machine is also a word."""
-    return len(value) >= SHORTEST and not (value.isalpha() and value.islower() and len(value) < 14)
+    """A word that stands for a password on a developer's machine is also a word, and a number also counts something."""
+    word = value.isalpha() and value.islower() and len(value) < 14
+    number = value.replace(".", "").isdigit() and len(value) < 16
+    return len(value) >= SHORTEST and not (word or number)
+
+
+def _is_file(value: str) -> bool:
+    return value.startswith("/") and os.path.isfile(value)  # noqa: PTH113 - this one raises for no text

@@ -16,7 +16,7 @@ _SETTINGS = re.compile(
 )
 _KEYS = re.compile(r".+\.(?:pem|key|p8|ppk|asc)|id_(?:rsa|dsa|ecdsa|ed25519)")
 _ASIDE = frozenset({".git", "node_modules", "vendor", ".venv", "venv", "dist", "build", "target"})
-_MOST_FILES = 400
+_MOST_FILES = 200
 _LARGEST = 65_536
 _SHORTEST = 10
 _MOST_VALUES = 120
