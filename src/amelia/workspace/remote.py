@@ -22,6 +22,12 @@ _FINAL = re.compile(
 )
 _MOVED = re.compile(r"\breturned error: 30[1278]\b|unable to update url base from redirection", re.IGNORECASE)
 
+_HOLLOW = re.compile(
+    r"fatal: could not read from remote repository|please make sure you have the correct access rights"
+    r"|and the repository exists|to add an exception for this directory|git config --global",
+    re.IGNORECASE,
+)
+
 
 class Remote:
     """``token`` is a credential for an https address; elsewhere it is left alone. Raises ``Refused`` for an address
@@ -77,7 +83,17 @@ class Remote:
             return "git took too long"
         if self._vouched and _MOVED.search(ended.errors.decode(errors="replace")):
             return "it answers with a redirect, which a credential does not follow; name the repository's new address"
-        return without_secrets(ended.last_line)
+        return without_secrets(_telling(ended))
+
+
+def _telling(ended: Exit) -> str:
+    """The line that says why; git ends with lines that do not."""
+    lines = [line.strip() for line in ended.errors.decode(errors="replace").splitlines()]
+    said = [line for line in lines if line and not _HOLLOW.match(line)]
+    fatal = [line for line in said if line.startswith("fatal:")]
+    reason = (fatal or said or [ended.last_line])[-1]
+    way_out = "; git config --global --add safe.directory makes an exception" if "dubious ownership" in reason else ""
+    return reason + way_out
 
 
 def passing(ended: Exit) -> bool:
