@@ -8,11 +8,13 @@ that is allowed, by Landlock; without ``read`` there is no such bound), ``drop``
 system cannot do is an error, 125, and the command is not run.
 
 Addresses are judged here, outside the command: the kernel stops it at ``connect`` and asks (seccomp's notifications).
-An internet socket is then connected by us, to the address that was judged, so that it cannot be changed in between.
+An internet socket is then connected by us, to the address that was judged, so that it cannot be changed in between
+(where a container's own rules forbid us to, the command connects it itself).
 """
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import errno
 import fcntl
@@ -185,17 +187,20 @@ class Doorkeeper:
     def _connect(self, pid: int, descriptor: int, where: int, length: int) -> int:
         """An error's number, 0 when the socket is connected, -1 when it may connect itself."""
         group = next(line for line in contents(f"/proc/{pid}/status").splitlines() if line.startswith("Tgid"))
-        theirs = taken(int(group.split()[1]), descriptor)
+        memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            address = os.pread(memory, length, where)
+        finally:
+            os.close(memory)
+        if self._is_denied(address):
+            return errno.EACCES
+        try:
+            theirs = taken(int(group.split()[1]), descriptor)
+        except PermissionError:
+            return -1
         try:
             if family_of(theirs) not in (INET, INET6):
                 return -1
-            memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                address = os.pread(memory, length, where)
-            finally:
-                os.close(memory)
-            if self._is_denied(address):
-                return errno.EACCES
             return ctypes.get_errno() if _libc.connect(theirs, address, len(address)) < 0 else 0
         finally:
             os.close(theirs)
@@ -227,7 +232,7 @@ def taken(pid: int, descriptor: int) -> int:
         os.close(other)
 
 
-def begin(spec: dict[str, Any], command: list[str], telling: int, waiting: int) -> None:
+def begin(spec: dict[str, Any], command: list[str], telling: _socket.socket) -> None:
     """In the child: gives up what it may not have, and becomes the command."""
     for number in RESET:
         _libc.signal(number, None)
@@ -244,8 +249,7 @@ def begin(spec: dict[str, Any], command: list[str], telling: int, waiting: int) 
         fence(spec["read"], spec["write"])
     if guarded:
         questions = ask_about_addresses(offline=bool(spec.get("offline")))
-        os.write(telling, str(questions).encode())
-        os.read(waiting, 1)
+        telling.sendmsg([b"x"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", questions))])
     os.execvp(command[0], command)  # noqa: S606 - that is what it is for
 
 
@@ -280,19 +284,17 @@ def main(argv: list[str]) -> int:
     """Exits as the command does; 128 and the signal's number when a signal ended it."""
     spec, command = marshal.loads(bytes.fromhex(argv[1])), argv[2:]  # noqa: S302 - from our parent
     prctl(36, 1)
-    hearing, telling = os.pipe()
-    waiting, going = os.pipe()
+    hearing, telling = _socket.socketpair()
     child = os.fork()
     if child == 0:
         try:
-            begin(spec, command, telling, waiting)
+            begin(spec, command, telling)
         except OSError as error:
             os.write(2, f"cannot confine {command[0]}: {error}\n".encode())
         os._exit(UNUSABLE)
-    os.close(telling)
-    asking = os.read(hearing, 16)
-    doorkeeper = Doorkeeper(taken(child, int(asking)), spec.get("denied", [])) if asking else None
-    os.write(going, b"x")
+    telling.close()
+    sent = hearing.recvmsg(1, _socket.CMSG_SPACE(4))[1]
+    doorkeeper = Doorkeeper(struct.unpack("i", sent[0][2])[0], spec.get("denied", [])) if sent else None
     code = watch(child, doorkeeper)
     end_the_rest()
     return code

@@ -34,11 +34,12 @@ log = logging.getLogger(__name__)
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What works here. ``grouped``: control groups can be made."""
+    """What works here. ``grouped``: control groups can be made. ``bare``: nothing can be bounded at all."""
 
     kind: Kind
     network: Network
     grouped: bool = False
+    bare: bool = False
 
     @property
     def sentence(self) -> str:
@@ -49,6 +50,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
             "worktree and home alone",
         }.get(self.kind, "Commands run WITHOUT a sandbox: they can read and write what this account can")
         net = {"guarded": "cannot reach metadata addresses", "open": "have the whole network", "off": "have no network"}
+        if self.bare:
+            return f"{how}; they {net[self.network]}, and nothing bounds them but their time."
         bound = "memory and processes are bounded together" if self.grouped else "memory is bounded by process"
         return f"{how}; they {net[self.network]}, and {bound}."
 
@@ -112,7 +115,7 @@ class Sandbox:
         if means.network == "guarded":
             told["denied"] = [_number(network) for network in DENIED]
         told["offline"] = means.network == "off" and means.kind != "bwrap"
-        return _program(told, words) if sys.platform == "linux" else words
+        return words if means.bare else _program(told, words)
 
     def _limits(self, seconds: float) -> dict[str, int]:
         """The memory that a process can write to: address space alone is reserved in plenty by Node, Go and Java."""
@@ -221,11 +224,14 @@ async def _find_means(sandbox: Sandbox) -> Means:
         inner = Path(folder) / "home"
         inner.mkdir()
         place = Place(root=inner, store=inner, home=inner)
-        for means in (Means(kind=kind, network=net) for kind in kinds for net in nets):
+        ways = [Means(kind=kind, network=net) for kind in kinds for net in nets]
+        ways += [Means(kind="off", network="open", bare=True)] if "off" in kinds and "open" in nets else []
+        for means in ways if sys.platform == "linux" else ways[-1:]:
             if means.kind == "bwrap" and shutil.which("bwrap") is None:
                 said = said or "bwrap is not installed"
                 continue
-            for tried in (msgspec.structs.replace(means, grouped=True), means):
+            grouped = msgspec.structs.replace(means, grouped=True)
+            for tried in (means,) if means.bare else (grouped, means):
                 try:
                     ended = await sandbox.attempt(tried, "test -w .", place, PROBE_SECONDS)
                 except OSError as error:
