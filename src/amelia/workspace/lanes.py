@@ -22,16 +22,20 @@ async def open_lane(main: Tree, name: str, base: str) -> Tree:
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     home.mkdir(parents=True)
     branch = f"amelia-lane/{name}"
-    await asyncio.to_thread(forget, main.git.git_dir, root)
-    await main.git("worktree", "add", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), base)
+    async with main.opening:
+        await asyncio.to_thread(forget, main.git.git_dir, root)
+        await main.git("worktree", "add", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), base)
     own = (root / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
-    return Tree(Git(Path(own), root), root, home, branch, base, name=name)
+    lane = Tree(Git(Path(own), root), root, home, branch, base, name=name)
+    lane.opening = main.opening
+    return lane
 
 
 async def close_lane(main: Tree, lane: Tree) -> None:
     """The branch stays until the name is used again: its commits may be asked for."""
     await asyncio.to_thread(shutil.rmtree, lane.home.parent, ignore_errors=True)
-    await asyncio.to_thread(forget, main.git.git_dir, lane.root)
+    async with main.opening:
+        await asyncio.to_thread(forget, main.git.git_dir, lane.root)
 
 
 async def rebase(lane: Tree, commit: str, onto: str) -> tuple[str, ...]:

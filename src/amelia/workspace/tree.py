@@ -27,7 +27,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 class Tree:
     """``root`` is the worktree on ``branch``, ``home`` a home directory for what runs in it. ``name`` keeps its refs
-    apart from those of other worktrees of the repository."""
+    apart from those of other worktrees of the repository. ``opening`` is theirs together: while a worktree is made, git
+    cannot take in a bundle."""
 
     def __init__(self, git: Git, root: Path, home: Path, branch: str, base_commit: str, *, name: str = "main") -> None:
         self.git = git
@@ -35,6 +36,7 @@ class Tree:
         self.home = home
         self.branch = branch
         self.base_commit = base_commit
+        self.opening = asyncio.Lock()
         self._snapshot = f"amelia/{name}/snapshot"
         self._incoming = f"refs/incoming/{name}"
 
@@ -118,21 +120,11 @@ class Tree:
         return ended.output
 
     async def _unbundle(self, bundle: bytes) -> None:
+        quiet = ("--quiet", "--no-tags", "--no-recurse-submodules", "--update-head-ok", "--no-write-fetch-head")
         with tempfile.NamedTemporaryFile(dir=self.home.parent, suffix=".bundle") as file:
             await asyncio.to_thread(_write, Path(file.name), bundle)
-            fetched = await self.git.attempt(
-                *(
-                    "fetch",
-                    "--quiet",
-                    "--no-tags",
-                    "--no-recurse-submodules",
-                    "--update-head-ok",
-                    "--no-write-fetch-head",
-                    "--",
-                    file.name,
-                ),
-                f"+refs/*:{self._incoming}/*",
-            )
+            async with self.opening:
+                fetched = await self.git.attempt("fetch", *quiet, "--", file.name, f"+refs/*:{self._incoming}/*")
         if fetched.code:
             raise Malformed(f"the bundle of the work cannot be read: {fetched.last_line}")
 
