@@ -106,7 +106,7 @@ async def test_a_fleet_leaves_no_secret_behind(asked: Recorder, tmp_path: Path, 
     finally:
         fleet.down()
     check_requests(asked)
-    assert found_in_files(tmp_path / "state", without=[state.run]) == []
+    assert found_in_files(tmp_path / "state") == []
 
 
 def _master_secret(state: StateDirectory) -> str:

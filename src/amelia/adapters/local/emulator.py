@@ -32,7 +32,7 @@ def program(state: StateDirectory, port: int, environ: dict[str, str]) -> Progra
         orphan_signal="TERM",
         argv=[sys.executable, *module],
         environ=environ,
-        only=["PATH", "HOME", "LANG"],
+        only=["PATH", "HOME", "LANG", *environ],
         port=port,
     )
 

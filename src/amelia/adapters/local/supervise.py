@@ -8,14 +8,15 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from amelia.adapters.local.child import STAGES, Program, die_with_parent
+from amelia.adapters.local.child import STAGES, Program, die_with_parent, environment
 from amelia.adapters.local.state import StateDirectory, write_private
 
 _FATAL_AFTER = 1000
@@ -36,12 +37,19 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 def write_config(state: StateDirectory, programs: Sequence[Program]) -> Path:
     """``programs.json`` for ``child`` and ``supervisor.conf`` beside it; nothing starts by itself."""
     listing = state.run / "programs.json"
-    write_private(listing, msgspec.json.encode({program.name: program for program in programs}).decode())
+    kept = {program.name: _without_inherited(program, os.environ) for program in programs}
+    write_private(listing, msgspec.json.encode(kept).decode())
     path = state.run / "supervisor.conf"
     stages = (_stage(place, stage, programs) for place, stage in enumerate(STAGES))
     sections = [_daemon(state), *stages, *(_program(state, listing, program) for program in programs)]
     write_private(path, "\n".join(sections))
     return path
+
+
+def _without_inherited(program: Program, inherited: Mapping[str, str]) -> Program:
+    """What the program gets from the supervisor anyway, who gets it from us, is not written down: it may be secret."""
+    given = environment(replace(program, environ={}), dict(inherited))
+    return replace(program, environ={k: v for k, v in program.environ.items() if given.get(k) != v})
 
 
 def _daemon(state: StateDirectory) -> str:
