@@ -16,12 +16,18 @@ if TYPE_CHECKING:
     from amelia.contract.events import AnyEvent
 
 
+_ORDERED = "developer"
+_PATIENCE = 300.0
+"""Seconds without news after which a conversation waits no more for one that may never end."""
+
+
 def name_of(agent: str, task: str, round: int) -> str:  # noqa: A002 - the label's own word
     return "-".join(filter(None, (agent, task, str(round))))
 
 
 class Order:
-    """``finished`` names conversations in the order in which they ended, ``turns`` how many each had."""
+    """``finished`` names conversations in the order in which they ended, ``turns`` how many each had. Only those of
+    Developers wait for each other: reviewers that judge at once end as one."""
 
     def __init__(self, finished: Sequence[str], turns: Mapping[str, int]) -> None:
         self._place = {name: place for place, name in enumerate(finished)}
@@ -47,12 +53,14 @@ class Order:
     async def its_turn(self, label: Label, turn: int) -> None:
         """Before its last turn a conversation waits for those under way that once ended before it."""
         name = name_of(label.agent, label.task, label.round)
-        if turn < self._turns.get(name, 0) or name not in self._place:
+        if label.agent != _ORDERED or turn < self._turns.get(name, 0) or name not in self._place:
             return
         while any(self._place.get(other, len(self._place)) < self._place[name] for other in self._under_way):
             one = asyncio.get_running_loop().create_future()
             self._waiting.append(one)
-            await one
+            heard, _ = await asyncio.wait([one], timeout=_PATIENCE)
+            if not heard:
+                return
 
 
 class Listening(Silent):

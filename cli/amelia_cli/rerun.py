@@ -40,9 +40,10 @@ def rerun(
       amelia rerun wrong-total.yaml --repo ~/src/shop --output json
     """
     from .local import needed
-    from .repeating import compare, exported
 
     with needed(), tempfile.TemporaryDirectory(prefix="amelia-rerun-") as folder:
+        from .repeating import compare, exported
+
         path = Path(what)
         if not path.is_file():
             plane = options.look(url, profile, settings)
