@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,7 @@ from amelia.client.discover import state_directory
 from amelia.contract.commands import ResumeWorkflow, RetryWorkflow
 from amelia.contract.events import WorkflowSubmitted
 from amelia.contract.ids import derive_id, derived_workflow_id, new_id
-from amelia.contract.views import PlanView
+from amelia.contract.views import PlanView, WorkflowView
 from amelia.contract.workflow import Issue
 from amelia.domain.decide import decide
 from amelia.domain.workflow import Workflow
@@ -66,6 +67,8 @@ def needed() -> Iterator[None]:
 def _run(asked: "Asked") -> None:
     with ExitStack() as stack:
         shown = view(asked.output, silent=asked.mode == "wait")
+        if not asked.push and not (url := repository.here(asked.repo, asked.base)).startswith("file://"):
+            raise Refused(f"the work would be pushed to {url}; say --push, or name a clone of it on this machine")
         record = taken_up(asked, stack, shown)
         if record.row.ended:
             _end(record, asked, again=True)
@@ -187,6 +190,7 @@ def _submission(asked: "Asked", workflow_id: str, found: Issue, url: str) -> Wor
 
 def _end(record: Record, asked: "Asked", *, again: bool) -> None:
     ended = record.view()
+    pushed = _pushed(ended) if asked.push and ended.status == "completed" else ""
     if asked.output == "json":
         document(ended) if asked.mode == "wait" else json_line({"type": "workflow", "workflow": ended})
     else:
@@ -194,6 +198,8 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
         click.echo(f"{paint_status(ended.status)}{reason}")
         if ended.status == "completed":
             click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
+        if pushed:
+            click.echo(f"pushed   to {pushed}")
         if ended.status == "paused":
             click.echo(f"go on    {_GO_ON}, with a larger --budget where that was reached", err=True)
         if ended.status == "blocked":
@@ -206,6 +212,15 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
             click.echo(f"it had ended before; {more}", err=True)
     if ended.status in ("failed", "cancelled", "paused") or ended.requires == "review":
         raise click.exceptions.Exit(FAILED)
+
+
+def _pushed(ended: WorkflowView) -> str:
+    """The branch of a repository on this machine goes on to its remote; elsewhere it is there already."""
+    if not ended.repository.startswith("file://"):
+        return ended.repository
+    from .checkout import Checkout
+
+    return Checkout(Path(ended.repository.removeprefix("file://"))).push(ended.branch, "")
 
 
 def _person() -> str:

@@ -33,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     replay: Path | None
     new: bool
     retry: bool = False
+    push: bool = False
 
 
 @click.command()
@@ -55,6 +56,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--replay", type=click.Path(path_type=Path), help="Play the model from this conversation file.")
 @click.option("--new", is_flag=True, help="Begin again instead of going on with the last run.")
 @click.option("--retry", is_flag=True, help="Another go at what failed here, from its last checkpoint.")
+@click.option("--push", is_flag=True, help="Push the branch in the end; only without --remote, which always does.")
 @options.output
 def start(
     remote: bool,
@@ -76,6 +78,7 @@ def start(
     replay: Path | None,
     new: bool,
     retry: bool,
+    push: bool,
 ) -> None:
     """Work ISSUE: the path of a Markdown file, an issue of GitHub or Jira, or an id that --title explains.
 
@@ -112,11 +115,13 @@ def start(
         replay=replay,
         new=new,
         retry=retry,
+        push=push,
     )
     if remote:
         _only_with(not replay, "--replay", "without --remote; a fleet is given it by amelia up --replay")
         _only_with(not new, "--new", "without --remote; a fleet begins anew each time")
         _only_with(not retry, "--retry", "without --remote; a fleet's are retried by amelia workflows retry")
+        _only_with(not push, "--push", "without --remote; a fleet always pushes")
         from .remote import run as run_remote
 
         run_remote(asked)

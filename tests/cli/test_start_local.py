@@ -146,3 +146,24 @@ def test_a_model_without_an_answer_fails_with_its_reason(process: Amelia, conver
     ran = process("start", "issue.md", "--replay", str(conversation), "--wait")
     assert ran.code in (1, 2, 7)
     assert "architect" in ran.err + ran.out
+
+
+def test_nothing_is_pushed_unless_it_was_asked_for(process: Amelia, conversation: Path, tmp_path: Path) -> None:
+    origin = tmp_path / "origin.git"
+    git("clone", "-q", "--bare", ".", str(origin))
+    git("remote", "add", "origin", str(origin))
+    start = ["start", "issue.md", "--auto-approve", "--wait", "--replay", str(conversation), "--output", "json"]
+    first = process(*start)
+    branch = json.loads(first.out)["branch"]
+    assert (first.code, branch in git("ls-remote", "origin")) == (0, False), first.err
+    again = process(*start, "--new", "--push")
+    branch = json.loads(again.out)["branch"]
+    assert again.code == 0, again.err
+    assert git("rev-parse", branch) in git("ls-remote", "origin", branch)
+
+
+def test_a_repository_elsewhere_needs_leave_to_push(amelia: Amelia, conversation: Path) -> None:
+    ran = amelia("start", "issue.md", "--repo", "https://code.example.invalid/o/r.git", "--replay", str(conversation))
+    assert (ran.code, "say --push" in ran.err, len(ran.err.splitlines())) == (2, True, 1)
+    ran = amelia("start", "issue.md", "--remote", "--push")
+    assert (ran.code, "--push works only without --remote" in ran.err) == (2, True)
