@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from amelia.contract.workflow import Money
-from amelia.orchestrator.account import plus
+from amelia.domain.usage import plus
 
 PRICE = Money(input_tokens=100, output_tokens=10, cost_microdollars=1_000)
 """Of one turn of a model: each costs the same."""
