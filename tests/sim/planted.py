@@ -155,8 +155,7 @@ def whatever_is_handed_in_is_pushed() -> Plan:
         return await finish(self, replace(sheet, plan_sha256="f" * 64))
 
     async def believing(self: Any, w: Workflow, work: Any, *more: Any) -> None:
-        decision = w.decision and replace(w.decision, plan_sha256=work.plan_sha256)
-        await deliver(self, replace(w, decision=decision), work, *more)
+        await deliver(self, replace(w, agreed=work.plan_sha256), work, *more)
 
     return {"tests.sim.carrying:Run._finish": another, "amelia_dispatcher.deliver:Deliveries._deliver": believing}
 
