@@ -11,6 +11,8 @@ from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.plan import Task
 from amelia.contract.workflow import Left, Money
+from amelia.drivers.base import Usage
+from amelia.drivers.cast import Cast, Choice
 from amelia.drivers.prices import price_list
 from amelia.orchestrator.account import Account
 from amelia.orchestrator.live import Live
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tests.orchestrator.conftest import World
 
 MakeTask = Callable[..., Task]
+CHEAP, DEAR = "gpt-6-luna", "claude-opus-4-6"
 TURN = Money(input_tokens=100, output_tokens=10, cost_microdollars=100 * 3 + 10 * 15)
 
 
@@ -120,6 +123,23 @@ async def test_a_plan_comes_with_what_it_will_probably_cost(world: "World", make
     [blocked] = world.heard.of(e.WorkflowBlocked)
     turns = 10 + 40 + 2
     assert blocked.estimated_microdollars == turns * TURN.cost_microdollars
+
+
+@pytest.mark.parametrize("spare", [None, DEAR, CHEAP])
+async def test_each_agent_is_foreseen_at_the_price_of_its_own_models(
+    world: "World", make_task: MakeTask, spare: str | None
+) -> None:
+    fallback = Choice(world.driver, spare) if spare else None
+    agents = {"architect": Choice(world.driver, CHEAP), "reviewer": Choice(world.driver, CHEAP)}
+    world.cast = Cast(Choice(world.driver, world.model), agents, fallback)
+    world.plans(make_task("fix"))
+    await world.run()
+    planning = Usage(input_tokens=200, output_tokens=20)
+    developer, reviewer = (DEAR, DEAR) if spare == DEAR else (world.model, CHEAP)
+    working, price = 10 // 2, price_list()
+    [blocked] = world.heard.of(e.WorkflowBlocked)
+    assert blocked.estimated_microdollars == working * price.cost(developer, planning) + price.cost(reviewer, planning)
+    assert price.cost(CHEAP, planning) < price.cost(world.model, planning) < price.cost(DEAR, planning)
 
 
 async def test_a_model_without_a_price_is_counted_at_the_highest(

@@ -1,5 +1,7 @@
 """What will be spent, as far as it can be told beforehand."""
 
+from collections.abc import Iterable
+
 from ..contract.plan import Plan
 from ..contract.workflow import Money
 from ..drivers.base import Request, Usage
@@ -37,15 +39,21 @@ def next_call(request: Request, usage: Usage, turns: int, prices: PriceList) -> 
     )
 
 
-def carrying_out(plan: Plan, turns: int, microdollars: int, reviewers: int = 1) -> int:
-    """Micro-dollars for all that follows the approval, where planning took ``turns`` and cost ``microdollars``.
+def dearest(models: Iterable[str], usage: Usage, prices: PriceList) -> int:
+    """Micro-dollars for ``usage`` by whichever of the models asks most for it."""
+    return max((prices.cost(model, usage) for model in models), default=0)
 
-    A turn of the Developer costs what one of the Architect did, on the same repository; a task takes two for each
-    minute its plan gives it, and at least five; each reviewer takes as many as planning did. Rounds of review that send
-    the work back are not foreseen.
+
+def carrying_out(plan: Plan, turns: int, developer: int, reviewer: int, reviewers: int = 1) -> int:
+    """Micro-dollars for all that follows the approval, where planning took ``turns`` and would have cost ``developer``
+    and ``reviewer`` by these agents' own models.
+
+    A turn of theirs uses what one of the Architect did, on the same repository; a task takes two for each minute its
+    plan gives it, and at least five; each reviewer takes as many as planning did. Rounds of review that send the work
+    back are not foreseen.
     """
     if not turns:
         return 0
     minutes = (task.estimate_minutes or USUAL_MINUTES for task in plan.tasks)
-    ahead = sum(max(FEWEST_TURNS, TURNS_A_MINUTE * each) for each in minutes) + turns * reviewers
-    return microdollars * ahead // turns
+    working = sum(max(FEWEST_TURNS, TURNS_A_MINUTE * each) for each in minutes)
+    return developer * working // turns + reviewer * reviewers

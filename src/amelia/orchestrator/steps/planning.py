@@ -8,7 +8,7 @@ from ...contract.plan import Plan, plan_sha256
 from ..agents.architect import make_plan
 from ..agents.reviewer import focuses
 from ..artifacts import JSON
-from ..estimates import carrying_out
+from ..estimates import carrying_out, dearest
 from ..facts import fact_id, next_number
 from ..site import Site
 from ..state import State, work_of
@@ -38,8 +38,11 @@ async def plan(site: Site, state: State) -> State:
         plan_sha256=plan_sha256(proposed),
         block_id=fact_id(wf, number, "workflow_blocked"),
     )
-    cost = site.prices.cost(site.cast.of("architect")[0].model, outcome.usage)
-    ahead = carrying_out(proposed, outcome.turns, cost, len(focuses(site.job.profile)))
+    developer, reviewer = (
+        dearest((choice.model for choice in site.cast.of(agent)), outcome.usage, site.prices)
+        for agent in ("developer", "reviewer")
+    )
+    ahead = carrying_out(proposed, outcome.turns, developer, reviewer, len(focuses(site.job.profile)))
     blocked = WorkflowBlocked(id="", workflow_id=wf, plan_sha256=work.plan_sha256, estimated_microdollars=ahead)
     return site.onward(state, work, "gate", (*said, await shown(site, proposed, blocked)))
 
