@@ -54,7 +54,7 @@ def _burial(source: Source, message: Message, cause: str) -> Burial:
     return Burial(
         source=source,
         queue_id=message.id,
-        body=secrets.data(message.body.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape"),
+        body=secrets.text(message.body),
         sender=message.sender,
         cause=secrets.text(cause),
         receives=message.receives,

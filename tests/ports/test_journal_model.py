@@ -101,8 +101,10 @@ class Pair:
             case "lose":
                 await self.control(lambda w: (lost(w, "gone", 3),) if w.open else ())
             case "open":
+                before = self.model.workflow.epoch
                 await self.control(lambda w: (opening(w),) if w.status in ("pending", "approved") else ())
-                self.voice = Voice(self.id, self.model.workflow.epoch, self.model.workflow.fact)
+                if self.model.workflow.epoch != before:
+                    self.voice = Voice(self.id, self.model.workflow.epoch, self.model.workflow.fact)
             case "approve" | "cancel":
                 await self.order(what)
 

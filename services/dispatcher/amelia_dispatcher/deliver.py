@@ -8,7 +8,7 @@ from datetime import datetime
 from amelia.contract import events as e
 from amelia.contract.envelope import Event
 from amelia.contract.ids import derive_id
-from amelia.domain.workflow import HandedIn, Workflow
+from amelia.domain.workflow import HandedIn, Workflow, agreed
 from amelia.errors import Malformed, Refused, Unavailable
 from amelia.failpoints import reach
 from amelia.ports.agents import ObjectStore
@@ -81,7 +81,7 @@ class Deliveries:
                 log.error("%s was cancelled, and its branch %s may be there: %s", w.id, w.branch, error)
 
     async def _deliver(self, w: Workflow, work: HandedIn) -> None:
-        if not work.plan_sha256 or w.agreed != work.plan_sha256:
+        if not work.plan_sha256 or agreed(w) != work.plan_sha256:
             raise Refused(
                 f"the work of {w.id} is not of the plan that was approved; retry it with --from start to plan again"
             )

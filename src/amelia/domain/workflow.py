@@ -167,3 +167,8 @@ def beyond(w: Workflow, factor: float) -> bool:
 def lost_in_a_row(w: Workflow) -> int:
     """How many attempts brought no new fact, were the open one lost now."""
     return 0 if w.fact > w.fact_at_open else w.lost + 1
+
+
+def agreed(w: Workflow) -> str:
+    """The hash of the plan that was approved; a row from before it was kept apart has it in its decision."""
+    return w.agreed or (w.decision.plan_sha256 if w.decision and w.decision.kind == "approved" else "")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..errors import Refused
 from ..workspace.lanes import close_lane, open_lane, rebase
 from ..workspace.tree import Tree
 from .live import Stopped
@@ -62,10 +63,14 @@ class Crew:
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     async def _carried_out(self, work: Work, task: str, going: Going) -> "Done":
-        from .agents.developer import carry_out
+        """What goes wrong with one worktree is that task's failure."""
+        from .agents.developer import Done, carry_out
 
         lane = self._lanes.get(task) or await self._opened(work, task, going)
-        return await carry_out(self._site, work, lane, task, going)
+        try:
+            return await carry_out(self._site, work, lane, task, going)
+        except Refused as error:
+            return Done(task=work.named(task), summary=str(error), cause=str(error))
 
     async def _opened(self, work: Work, task: str, going: Going) -> Tree:
         """As an earlier attempt left it, as far as commits go."""

@@ -39,8 +39,9 @@ STEPS: dict[Step, tuple[Action, tuple[Step, ...]]] = {
 }
 """What each step does, and the steps it may lead to. A step names the next one in the state it returns."""
 
-LONG: frozenset[Step] = frozenset({"open", "plan", "develop", "review"})
-"""Steps that are not begun when the session's end is near."""
+LONG: frozenset[Step] = frozenset({"open", "plan", "review"})
+"""Steps that are not begun when the session's end is near. Developers look at the time before each turn: those that are
+at work when another one's task is recorded finish theirs."""
 
 ELSEWHERE = "elsewhere"
 """The node in whose name a state is written that no step led to; it leads to any."""

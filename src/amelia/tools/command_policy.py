@@ -24,19 +24,22 @@ _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 
 class CommandRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``commands``: the program, then words that follow it. ``unless``: what makes them harmless. ``outside``: only
-    where a path outside the worktree is named. ``why`` is said to the agent and to people."""
+    where a path outside the worktree is named. ``why`` is said to the agent and to people. ``instead`` is what an agent
+    does itself in its place: then it is no matter for people."""
 
     why: Annotated[str, Meta(min_length=1)]
     commands: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(min_length=1)]
     unless: tuple[str, ...] = ()
     outside: bool = False
+    instead: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """``words`` are the command's own first ones."""
+    """``words`` are the command's own first ones; ``instead`` as in the rule."""
 
     words: str
     why: str
+    instead: str = ""
 
     @property
     def sentence(self) -> str:
@@ -57,7 +60,7 @@ class CommandPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 continue
             for rule in self.rules:
                 if _fits(rule, words, root, home):
-                    return Finding(words=_shown(words), why=rule.why)
+                    return Finding(words=_shown(words), why=rule.why, instead=rule.instead)
         return None
 
 

@@ -30,6 +30,8 @@ class RunCommand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 async def run_command(shop: Workshop, wanted: RunCommand) -> str:
     """Raises ``ToolError`` for a command that needs a person; it is not run."""
     finding = shop.policy.judge(wanted.command, shop.tree.root, shop.tree.home)
+    if finding is not None and finding.instead:
+        raise ToolError(f"not run: `{finding.words}`: {finding.why}; {finding.instead}. Nothing of the command was run")
     if finding is not None:
         shop.leave_to_people(finding.sentence)
         raise ToolError(

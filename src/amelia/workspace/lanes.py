@@ -16,7 +16,8 @@ MARKERS = ("<<<<<<< ", ">>>>>>> ")
 
 async def open_lane(main: Tree, name: str, base: str) -> Tree:
     """A worktree at the commit ``base``, with a home and a branch of its own; what was there under this name is
-    replaced. It shares the main one's objects, so that its commits are the main one's too."""
+    replaced. It shares the main one's objects, so that its commits are the main one's too. It is locked: an agent sees
+    no worktree but its own, and a ``git worktree prune`` of its own would take the others for gone."""
     folder = main.home.parent / "lanes" / name
     root, home = folder / "tree", folder / "home"
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -24,7 +25,9 @@ async def open_lane(main: Tree, name: str, base: str) -> Tree:
     branch = f"amelia-lane/{name}"
     async with main.opening:
         await asyncio.to_thread(forget, main.git.git_dir, root)
-        await main.git("worktree", "add", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), base)
+        await main.git(
+            "worktree", "add", "--lock", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), base
+        )
     own = (root / ".git").read_text(encoding="utf-8").removeprefix("gitdir:").strip()
     lane = Tree(Git(Path(own), root), root, home, branch, base, name=name)
     lane.opening = main.opening

@@ -17,6 +17,12 @@ from .sandbox_view import Place, store_of
 from .spawn import Exit
 from .staging import stage
 
+_LEFT = (
+    *("index.lock", "HEAD.lock", "MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE", "CHERRY_PICK_HEAD"),
+    *("REVERT_HEAD", "BISECT_LOG", "BISECT_START", "sequencer", "rebase-merge", "rebase-apply"),
+)
+"""What git is in the middle of."""
+
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """``tree`` names the content of the worktree, untracked files included; ``bundle`` carries it and its history."""
@@ -51,11 +57,14 @@ class Tree:
         """Everything since ``onto`` as one commit on the branch, whatever the agent did with git meanwhile; "" when
         nothing has changed. Runs no hook and signs nothing."""
         await self._back_on_branch(onto)
-        await stage(self.git)
-        if (await self.git.attempt("diff", "--cached", "--quiet", "--no-ext-diff")).code == 0:
+        tree = await self._written()
+        if tree == await self.content_of(onto):
             return ""
-        await self.git("commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--file=-", stdin=message.encode())
-        return await self.head()
+        text = "\n".join(line.rstrip() for line in message.strip().splitlines()) + "\n"
+        commit = (await self.git("commit-tree", "-p", onto, "-F", "-", tree, stdin=text.encode())).decode().strip()
+        await self.git("update-ref", "HEAD", commit)
+        await self.git("read-tree", "--reset", commit)
+        return commit
 
     async def diff(self) -> bytes:
         """Everything since the base, as a patch."""
@@ -67,17 +76,22 @@ class Tree:
 
     async def snapshot(self, known: str = "") -> Snapshot | None:
         """The worktree as it is, without moving the branch; None when its content is ``known`` (a tree's name)."""
-        with tempfile.TemporaryDirectory(dir=self.home.parent) as folder:
-            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copy2(self.git.git_dir / "index", index["GIT_INDEX_FILE"])
-            await stage(self.git, index)
-            tree = (await self.git("write-tree", env=index)).decode().strip()
+        tree = await self._written()
         if tree == known:
             return None
         commit = await self.git.line("commit-tree", "-p", "HEAD", "-m", "unfinished work", tree)
         await self.git("update-ref", f"refs/{self._snapshot}", commit)
         return Snapshot(tree=tree, bundle=await self._bundle(f"refs/{self._snapshot}"))
+
+    async def _written(self) -> str:
+        """The name of the worktree's content as a tree. The index in which the agent works is only copied: a git of its
+        own may hold it."""
+        with tempfile.TemporaryDirectory(dir=self.home.parent) as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copy2(self.git.git_dir / "index", index["GIT_INDEX_FILE"])
+            await stage(self.git, index)
+            return (await self.git("write-tree", env=index)).decode().strip()
 
     async def reset(self, commit: str) -> None:
         """The branch and the worktree are at ``commit``; untracked files go, ignored ones stay."""
@@ -110,6 +124,9 @@ class Tree:
         return Place(root=self.root, store=store_of(self.git.git_dir), home=self.home)
 
     async def _back_on_branch(self, commit: str) -> None:
+        """Whatever a git that was killed, or a merge that was not finished, has left."""
+        for name in _LEFT:
+            _remove(self.git.git_dir / name)
         await self.git("symbolic-ref", "HEAD", f"refs/heads/{self.branch}")
         await self.git("update-ref", "HEAD", commit)
 
@@ -146,8 +163,15 @@ async def open_tree(
     start = base_commit or await bare.line("rev-parse", "HEAD")
     if (await bare.attempt("cat-file", "-e", f"{start}^{{commit}}")).code:
         raise Refused(f"the repository no longer holds the commit {start} this work began at; start it again")
-    await bare("worktree", "add", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), start)
+    await bare("worktree", "add", "--lock", "--quiet", "--force", "--no-track", "-B", branch, "--", str(root), start)
     return Tree(Git(store / "worktrees" / root.name, root), root, home, branch, start)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -23,8 +23,10 @@ def again(site: Site, state: State) -> State:
     work = work_of(state)
     state = without_end(state, site.job.highest_fact)
     fresh = replace(work, result="", cause="", blame="", again="open", broke_off=False)
+    done = {id_: status for id_, status in work.outcomes.items() if status == "completed"}
     if work.broke_off:
-        return _in_the_middle(site, state, replace(fresh, step=work.again))
+        outcomes = work.outcomes if work.task == REVIEW_ROUND else done
+        return _in_the_middle(site, state, replace(fresh, step=work.again, outcomes=outcomes))
     match work.again:
         case "plan":
             return plans(site, state, replace(fresh, round=work.round + 1))
@@ -34,7 +36,6 @@ def again(site: Site, state: State) -> State:
             started = begins(site, answer_to(work.verdict, work.agreed, work.appeals), fresh.round)
             return site.onward(state, fresh, "develop", started)
         case "develop":
-            done = {id_: status for id_, status in work.outcomes.items() if status == "completed"}
             return onwards(site, state, replace(fresh, outcomes=done, active={}, forgiven=work.reviews), ())
         case "review":
             return review(site, state, replace(fresh, round=work.round + 1, forgiven=work.round), ())

@@ -1,5 +1,6 @@
 """The Developer's step: what became of one task, as one commit on the branch; the others go on meanwhile."""
 
+import contextlib
 from typing import Literal
 
 from msgspec.structs import replace
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 from ...contract.envelope import Event
 from ...contract.events import AgentCompleted, ArtifactStored, TaskCompleted
 from ...contract.plan import Task
+from ...errors import Refused
 from ...workspace.lanes import rebase
 from ...workspace.tree import Tree
 from ..agents.developer import Done, answer, merge_of, message_of
@@ -23,23 +25,37 @@ async def develop(site: Site, state: State) -> State:
     work = work_of(state)
     if work.task == REVIEW_ROUND:
         return await _answered(site, state, work)
+    if not work.active:
+        return onwards(site, state, work, ())
     id_, done, lane = await site.crew.first(work)
     going, task = work.active[id_], work.named(id_)
     work, heard = _heard(site, work, done, going.name(id_))
     if done.cause:
-        kept = await _unfinished(site, lane, task.id, going.base)
-        said = (*_ended(site, work, task, going, "failed", done, ""), *heard, *kept)
-        return await _over(site, state, _failed(work, task, done), task, said)
-    commit = await lane.commit(message_of(task, site.job.workflow_id), onto=going.base)
-    if commit and going.base != work.top:
-        alone, bundle = commit, await lane.bundle()
-        if files := await rebase(lane, commit, work.top):
-            said = (_agent(site, going.name(id_), going.round, done), *heard)
-            return await _merging(site, state, work, task, replace(going, commit=alone, files=files), bundle, said)
-        commit = await lane.head()
+        return await _lost(site, state, work, task, done, lane, heard)
+    try:
+        commit = await lane.commit(message_of(task, site.job.workflow_id), onto=going.base)
+        if commit and going.base != work.top:
+            alone, bundle = commit, await lane.bundle()
+            if files := await rebase(lane, commit, work.top):
+                said = (_agent(site, going.name(id_), going.round, done), *heard)
+                going = replace(going, commit=alone, files=files)
+                return await _merging(site, state, work, task, going, bundle, said)
+            commit = await lane.head()
+    except Refused as error:
+        return await _lost(site, state, work, task, replace(done, cause=str(error)), lane, heard)
     work = await _onto_branch(site, work, commit)
     work = replace(work, outcomes={**work.outcomes, id_: "completed"})
     return await _over(site, state, work, task, (*_ended(site, work, task, going, "completed", done, commit), *heard))
+
+
+async def _lost(
+    site: Site, state: State, work: Work, task: Task, done: Done, lane: Tree, heard: tuple[Event, ...]
+) -> State:
+    going, kept = work.active[task.id], tuple[Event, ...]()
+    with contextlib.suppress(Refused):
+        kept = await _unfinished(site, lane, task.id, going.base)
+    said = (*_ended(site, work, task, going, "failed", done, ""), *heard, *kept)
+    return await _over(site, state, _failed(work, task, done), task, said)
 
 
 async def _over(site: Site, state: State, work: Work, task: Task, said: tuple[Event, ...]) -> State:
