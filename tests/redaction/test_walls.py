@@ -159,13 +159,39 @@ async def test_what_stands_around_a_secret_can_be_changed(tree: Tree) -> None:
 
 
 async def test_a_secret_of_ours_is_not_handed_in(tree: Tree) -> None:
-    assert await betrayed(tree, REDACTOR) == ""
+    base = tree.base_commit
+    assert await betrayed(tree, REDACTOR, base) == ""
     (tree.root / "new.txt").write_text(f"{CANARY}\n")
     (tree.root / "settings.ini").write_text("password = another-0ne\n")
-    assert (await betrayed(tree, REDACTOR)).startswith("new.txt holds OPS: a secret that does not belong")
-    await tree.commit("with it", tree.base_commit)
+    assert (await betrayed(tree, REDACTOR, base)).startswith("new.txt holds OPS: a secret that does not belong")
+    await tree.commit("with it", base)
+    assert (await betrayed(tree, REDACTOR, base)).startswith("new.txt holds OPS"), "it is our own commit that has it"
+
+
+async def test_what_a_repository_held_before_is_its_owners_business(tree: Tree) -> None:
+    (tree.root / "new.txt").write_text(f"{CANARY}\n")
+    base = await tree.commit("with it", tree.base_commit)
     (tree.root / "new.txt").write_text(f"{CANARY}\nand more\n")
-    assert await betrayed(tree, REDACTOR) == ""
+    assert await betrayed(tree, REDACTOR, base) == ""
+    both = Redactor([("OPS", CANARY), ("OTHER", "another-canary-5d")])
+    (tree.root / "new.txt").write_text(f"{CANARY}\nanother-canary-5d\n")
+    assert (await betrayed(tree, both, base)).startswith("new.txt holds OTHER")
+
+
+async def test_no_way_of_git_hides_a_secret_that_would_be_committed(tree: Tree) -> None:
+    (tree.root / ".gitignore").write_text("hidden.txt\n")
+    (tree.root / "hidden.txt").write_text("nothing\n")
+    assert await betrayed(tree, REDACTOR, tree.base_commit) == ""
+    (tree.root / "hidden.txt").write_text(f"{CANARY}\n")
+    assert await betrayed(tree, REDACTOR, tree.base_commit) == "", "it is ignored, and no part of the change"
+    _git(tree.root, "add", "-f", "hidden.txt")
+    assert (await betrayed(tree, REDACTOR, tree.base_commit)).startswith("hidden.txt holds OPS")
+    _git(tree.root, "update-index", "--skip-worktree", "hidden.txt")
+    (tree.root / "hidden.txt").write_text("nothing\n")
+    assert (await betrayed(tree, REDACTOR, tree.base_commit)).startswith("hidden.txt holds OPS")
+    _git(tree.root, "rm", "-q", "-f", "--cached", "--sparse", "hidden.txt")
+    (tree.root / "link").symlink_to(CANARY)
+    assert (await betrayed(tree, REDACTOR, tree.base_commit)).startswith("link holds OPS")
 
 
 async def test_half_a_secret_is_not_shown_either(tmp_path: Path) -> None:

@@ -58,10 +58,11 @@ class Redactor:
             self._forms = dict(sorted({**self._forms, **fresh}.items(), key=lambda item: -len(item[0])))
             self._remembered, self._size = {}, 0
 
-    def betrayed(self, data: bytes) -> str:
-        """The kind of a secret entrusted to this program that stands in there; empty when there is none."""
-        text = data.decode("utf-8", "surrogateescape")
-        return next((self._forms[form] for form in self._entrusted if form in text), "")
+    def betrayed(self, data: bytes, before: bytes = b"") -> str:
+        """The kind of a secret entrusted to this program that stands in there, and did not ``before``; empty when there
+        is none."""
+        text, old = data.decode("utf-8", "surrogateescape"), before.decode("utf-8", "surrogateescape")
+        return next((self._forms[form] for form in self._entrusted if form in text and form not in old), "")
 
     def text(self, text: str) -> str:
         if len(text) < SHORTEST:

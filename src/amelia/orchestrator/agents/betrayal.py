@@ -1,21 +1,44 @@
 """A secret that was entrusted to us, in work that is about to be handed in."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from ...redaction import Redactor
+from ...workspace.git import Git
+from ...workspace.staging import stage
 from ...workspace.tree import Tree
 
 _LARGEST = 4_000_000
+_AT_ONCE = 16_000_000
+"""Bytes of files that are looked through together."""
+_LINK = "160000"
+"""The mode of a submodule, which is a commit and no file."""
 
 
-async def betrayed(tree: Tree, redactor: Redactor) -> str:
-    """What is wrong with the files that differ from the last commit, said to the agent; empty when nothing is."""
-    listed = await tree.git("status", "--porcelain", "--no-renames", "--untracked-files=all", "-z")
-    names = [entry[3:] for entry in listed.decode("utf-8", "surrogateescape").split("\0") if entry]
-    holding = await asyncio.to_thread(_search, tree.root, names, redactor)
-    found = [f"{name} holds {kind}" for name, kind in holding if not await _was_there(tree, name, redactor)]
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """The objects a file was and is; ``before`` is empty for a file that is new."""
+
+    name: str
+    before: str
+    now: str
+    size: int = 0
+
+
+async def betrayed(tree: Tree, redactor: Redactor, base: str) -> str:
+    """What is wrong with the files that ``tree.commit(onto=base)`` would change, said to the agent; empty when nothing
+    is. What the agent has committed itself is part of that."""
+    found = []
+    async for change, data in _contents(tree.git, await _changes(tree, base)):
+        if await asyncio.to_thread(redactor.betrayed, data):
+            before = await tree.git("cat-file", "blob", change.before) if change.before else b""
+            if kind := await asyncio.to_thread(redactor.betrayed, data, before):
+                found.append(f"{change.name} holds {kind}")
     if not found:
         return ""
     return (
@@ -24,23 +47,55 @@ async def betrayed(tree: Tree, redactor: Redactor) -> str:
     )
 
 
-async def _was_there(tree: Tree, name: str, redactor: Redactor) -> bool:
-    """What a repository held before is its owner's business."""
-    ended = await tree.git.attempt("cat-file", "blob", f"HEAD:{name}")
-    return ended.code == 0 and bool(redactor.betrayed(ended.output))
+async def _changes(tree: Tree, base: str) -> list[Change]:
+    """What differs between ``base`` and the worktree, as it would be committed: from an index of its own."""
+    with tempfile.TemporaryDirectory(dir=tree.home.parent) as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(tree.git.git_dir / "index", index["GIT_INDEX_FILE"])
+        await stage(tree.git, index)
+        now = (await tree.git("write-tree", env=index)).decode().strip()
+    listed = await tree.git("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base, now)
+    fields = listed.decode("utf-8", "surrogateescape").split("\0")
+    pairs = zip(fields[::2], fields[1::2], strict=False)
+    return [change for said, name in pairs if (change := _change(said, name)) is not None]
 
 
-def _search(root: Path, names: Sequence[str], redactor: Redactor) -> list[tuple[str, str]]:
-    """Files and the kind of secret each holds."""
-    found = []
-    for name in names:
-        path = root / name
-        try:
-            if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
-                continue
-            kind = redactor.betrayed(path.read_bytes())
-        except OSError:
+def _change(said: str, name: str) -> Change | None:
+    """From ``:MODE MODE OBJECT OBJECT STATUS``; None when no file is there afterwards."""
+    mode_before, mode, before, now, _ = said.removeprefix(":").split(" ")
+    if mode == _LINK or not now.strip("0"):
+        return None
+    return Change(name=name, before="" if mode_before == _LINK or not before.strip("0") else before, now=now)
+
+
+async def _contents(git: Git, changes: Sequence[Change]) -> AsyncIterator[tuple[Change, bytes]]:
+    """Every changed file that is not too large, with what is in it."""
+    sizes = (await _batch(git, "--batch-check=%(objectsize)", changes)).split()
+    some: list[Change] = []
+    total = 0
+    for change, size in zip(changes, map(int, sizes), strict=True):
+        if size > _LARGEST:
             continue
-        if kind:
-            found.append((name, kind))
+        if total + size > _AT_ONCE:
+            for pair in await _read(git, some):
+                yield pair
+            some, total = [], 0
+        some.append(msgspec.structs.replace(change, size=size))
+        total += size
+    for pair in await _read(git, some):
+        yield pair
+
+
+async def _read(git: Git, changes: Sequence[Change]) -> list[tuple[Change, bytes]]:
+    data, place, found = await _batch(git, "--batch", changes), 0, []
+    for change in changes:
+        place = data.index(b"\n", place) + 1
+        found.append((change, data[place : place + change.size]))
+        place += change.size + 1
     return found
+
+
+async def _batch(git: Git, how: str, changes: Sequence[Change]) -> bytes:
+    asked = "".join(f"{change.now}\n" for change in changes).encode()
+    return await git("cat-file", how, stdin=asked) if changes else b""

@@ -55,21 +55,24 @@ async def carry_out(site: Site, work: Work, lane: Tree, id_: str, going: Going) 
     planned = work.named(id_)
     task = merge_of(planned, going.files) if going.commit else planned
     kind = _MERGE if going.commit else "Your task"
-    desk = Desk(tree=lane, begun=going.begun, round=going.round, files=going.files if going.commit else ())
+    files = going.files if going.commit else ()
+    desk = Desk(tree=lane, base=going.base, begun=going.begun, round=going.round, files=files)
     return await _work(site, work, task, kind, desk)
 
 
 async def answer(site: Site, work: Work) -> Done:
     """The round that answers a review, in the worktree with everybody's work."""
     assert work.verdict is not None
-    desk = Desk(tree=await site.tree(work), begun=work.begun, round=work.round)
+    desk = Desk(tree=await site.tree(work), base=work.top, begun=work.begun, round=work.round)
     return await _work(site, work, answer_to(work.verdict, work.agreed, work.appeals), _REVIEWED, desk)
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where work is done, and since which attempt. In ``files`` no marker of a conflict may be left."""
+    """Where work is done, on top of which commit, and since which attempt. In ``files`` no marker of a conflict may be
+    left."""
 
     tree: Tree
+    base: str
     begun: int
     round: int
     files: tuple[str, ...] = ()
@@ -78,7 +81,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Done:
     label = site.label("developer", task.id, desk.round)
     basket = site.basket(label)
-    verification = Verification(desk.tree, task.verification, basket, desk.files)
+    verification = Verification(desk, task.verification, basket)
     part = Part(
         label=label,
         system=prompt("developer"),
@@ -104,23 +107,24 @@ async def _work(site: Site, work: Work, task: Task, kind: str, desk: Desk) -> Do
 class Verification:
     """The task's own command, run here and not only claimed. ``exit`` is that of the last run."""
 
-    def __init__(self, tree: Tree, command: str, basket: Basket, merged: tuple[str, ...] = ()) -> None:
-        self._tree = tree
+    def __init__(self, desk: Desk, command: str, basket: Basket) -> None:
+        self._desk = desk
         self._command = command
         self._basket = basket
-        self._merged = merged
         self.exit: int | None = None
 
     async def accept(self, finish: FinishTask) -> str:
+        """What the verification wrote is looked through too: it is committed with the rest."""
         if finish.gave_up:
             return ""
-        if marked := still_marked(self._tree, self._merged):
+        if marked := still_marked(self._desk.tree, self._desk.files):
             return f"there are still conflict markers in {', '.join(marked)}; settle every one of them"
-        if secrets := await betrayed(self._tree, ours()):
-            return secrets
+        return await self._run() or await betrayed(self._desk.tree, ours(), self._desk.base)
+
+    async def _run(self) -> str:
         if not self._command:
             return ""
-        ended = await self._tree.run(self._command, VERIFICATION_SECONDS, KEPT_BYTES)
+        ended = await self._desk.tree.run(self._command, VERIFICATION_SECONDS, KEPT_BYTES)
         self.exit = ended.code
         said = report(ended, VERIFICATION_SECONDS)
         await self._basket.report(f"$ {self._command}\n{said}\n".encode())
