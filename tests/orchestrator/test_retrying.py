@@ -1,5 +1,6 @@
 """A workflow that failed goes on where it failed when somebody wants it to; begun anew, it knows nothing of before."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -157,3 +158,31 @@ async def test_begun_anew_nothing_of_before_is_read_and_facts_are_numbered_on(
     assert (await world.run(job, epoch=4)).result == "success"
     folders = {path.parent.name for path in (world.folder / "objects" / world.workflow_id).rglob("transcript")}
     assert folders == {world.workflow_id, "generation-1"}
+
+
+async def test_what_failed_before_the_run_was_given_up_is_tried_again_with_the_rest(
+    world: "World", make_task: MakeTask
+) -> None:
+    world.plans(make_task("a"), make_task("b"))
+    world.driver.on("developer", {"finish_task": {"summary": "no idea", "gave_up": True}}, task="a")
+    world.develops("a", "a.py", "a = 1\n", round=2)
+    world.develops("b", "b.py", "b = 1\n")
+    world.reviews(approved=True)
+    await world.run()
+
+    async def away(request: Request) -> None:
+        if request.label.task == "b" and len(request.messages) == 3:
+            while not world.heard.of(e.TaskCompleted):
+                await asyncio.sleep(0.01)
+            raise Unavailable("the model rests")
+
+    world.driver.before = away
+    job = world.job(world.decided(), world.gate)
+    with pytest.raises(Unavailable) as rests:
+        await world.run(job, epoch=2)
+    live = Live(Account(2))
+    job = replace(job, highest_fact=world.last_fact)
+    await give_up(job, rests.value, announcer=world.heard, memory=world.memory, live=live)
+    world.driver.before = None
+    assert (await retried(world)).result == "success"
+    assert {"a.py", "b.py"} <= set(await world.handed_in())

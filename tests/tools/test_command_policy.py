@@ -62,7 +62,6 @@ push"""
 DO_NOT = r"""git status
 git commit -m push
 git commit -m 'git push comes later'
-git stash push
 git log --grep push
 echo git push
 grep -r 'npm publish' .
@@ -156,3 +155,9 @@ def test_every_rule_of_ours_says_why() -> None:
     policy = command_policy({"AMELIA_COMMAND_POLICY": str(OURS)})
     assert len(policy.rules) > 5
     assert all(rule.why and rule.commands for rule in policy.rules)
+
+
+def test_a_stash_is_done_otherwise_and_asks_nobody() -> None:
+    finding = command_policy({}).judge("git stash && make test; git stash pop", ROOT, HOME)
+    assert finding is not None and "git apply" in finding.instead
+    assert command_policy({}).judge("git stash list", ROOT, HOME) is None
