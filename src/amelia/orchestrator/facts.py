@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ..contract.codec import decode_event, encode, type_of
 from ..contract.envelope import Event
-from ..contract.events import BudgetReached, WorkflowCompleted, WorkflowTimeout
+from ..contract.events import BudgetReached, WorkflowBlocked, WorkflowCompleted, WorkflowTimeout
 from ..contract.ids import derive_id
-from ..redaction import ours
+from ..redaction import Redactor, ours
 from .state import State, Work, encoded
 
 E = TypeVar("E", bound=Event)
@@ -36,15 +37,24 @@ def stamped(event: E, number: int) -> E:
 
 def record(state: State, work: Work, said: Sequence[Event], held: int) -> State:
     """The next state: ``said`` becomes the next facts; those up to ``held``, which the journal has, are dropped.
-    What is kept here is kept long, so it has no secret in it.
+    What is kept here is kept long, so it has no secret in it. Plans are as they were when their hash was taken: that is
+    what a decision is about, whatever has become known as a secret since.
 
     A memory that has fallen behind the journal is numbered on from the journal: else nobody would hear the rest.
     """
     first = next_number(state, held)
     secrets = ours()
-    fresh = [encode(stamped(secrets.value(event), number)).decode() for number, event in enumerate(said, first)]
+    fresh = [encode(stamped(clean(event, secrets), number)).decode() for number, event in enumerate(said, first)]
     kept = [text for text in state["facts"] if decode_event(text).fact > held]
-    return State(work=encoded(secrets.value(work)), facts=kept + fresh, last_fact=first - 1 + len(fresh))
+    work = replace(secrets.value(replace(work, plan=None)), plan=work.plan)
+    return State(work=encoded(work), facts=kept + fresh, last_fact=first - 1 + len(fresh))
+
+
+def clean(event: E, secrets: Redactor) -> E:
+    """Without secrets, but for the plan that waits for a decision: it had none when its hash was taken."""
+    if not isinstance(event, WorkflowBlocked):
+        return secrets.value(event)
+    return replace(secrets.value(replace(event, plan=None)), plan=event.plan)
 
 
 def above(state: State, held: int) -> list[Event]:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from ...contract.events import AgentCompleted, WorkflowBlocked
 from ...contract.plan import Plan, plan_sha256
+from ...redaction import ours
 from ..agents.architect import make_plan
 from ..agents.reviewer import focuses
 from ..artifacts import JSON
@@ -26,7 +27,7 @@ async def plan(site: Site, state: State) -> State:
         site.artifacts.add(await site.artifacts.store(f"plan-{work.round}.json", data, JSON))
     work, used = site.settled(work)
     work, read = site.noted(work, outcome.notes, "architect")
-    proposed = outcome.answer
+    proposed = ours().value(outcome.answer)
     summary = (proposed.summary if proposed else outcome.cause)[:4_000]
     said = (*read, AgentCompleted(id="", workflow_id=wf, agent="architect", summary=summary, round=work.round), *used)
     if proposed is None:
