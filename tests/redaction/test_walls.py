@@ -75,6 +75,30 @@ async def test_a_model_neither_hears_nor_says_a_secret() -> None:
     assert parrot.closed
 
 
+async def test_what_a_model_makes_up_is_run_and_written_as_it_said_it() -> None:
+    made_up = "PGPASSWORD=example1 make test  # postgres://shop:shoppw@localhost/shop, SECRET_KEY=test-key-123"
+    token = "gh" + "p_" + "a1B2" * 9
+    call = ToolCall("1", "run_command", {"command": made_up, "password": "example-1234", "token": token, "x": CANARY})
+
+    class Inventor(Parrot):
+        async def stream(self, request: Request) -> AsyncIterator[TextDelta | Turn]:
+            self.heard.append(request)
+            parts = (Text(f"I run {made_up}."), call)
+            yield Turn(message=Message("assistant", parts), usage=Usage(), stop="tool_calls")
+
+    inventor = Inventor()
+    [choice] = DiscreetCast(Cast.single(inventor, "m"), REDACTOR).of("developer")
+    results = Message("user", (ToolResult("1", made_up),))
+    asked = Request(model="m", system="", messages=(Message("assistant", (call,)), results), label=LABEL)
+    [turn] = [piece async for piece in choice.driver.stream(asked) if isinstance(piece, Turn)]
+    stays = {"command": made_up, "password": "example-1234", "token": "[redacted:github-token]", "x": MARKED}
+    assert turn.tool_calls[0].arguments == stays
+    assert "example1" not in turn.text
+    said, heard_of = inventor.heard[0].messages
+    assert said.parts == (ToolCall("1", "run_command", stays),)
+    assert "example1" not in repr(heard_of)
+
+
 async def test_what_a_service_says_of_an_error_has_no_secret_in_it() -> None:
     class Angry(Parrot):
         async def stream(self, request: Request) -> AsyncIterator[TextDelta | Turn]:

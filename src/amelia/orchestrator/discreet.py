@@ -4,20 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ..contract.envelope import Event
 from ..contract.workflow import ClaimCheck
-from ..drivers.base import Driver, Request, TextDelta, Turn
+from ..drivers.base import Driver, Message, Part, Request, TextDelta, ToolCall, Turn
 from ..drivers.cast import Cast, Choice
 from ..errors import AmeliaError
 from ..ports.agents import Announcer, ObjectStore
 from ..redaction import Redactor, Stream
+from .facts import clean
 
 _LARGE = 65_536
 
 
 class DiscreetDriver:
     """Implements ``drivers.base.Driver`` by another. Text is passed on as far as no secret can be in it; an
-    empty piece still says that the model is at it."""
+    empty piece still says that the model is at it. A password that the model made up for a tool's arguments stays:
+    what is run or written would not work without it."""
 
     def __init__(self, inner: Driver, redactor: Redactor) -> None:
         self.name = inner.name
@@ -27,15 +31,25 @@ class DiscreetDriver:
     async def stream(self, request: Request) -> AsyncIterator[TextDelta | Turn]:
         heard = Stream(self._redactor)
         try:
-            async for piece in self._inner.stream(self._redactor.value(request)):
+            async for piece in self._inner.stream(self._asked(request)):
                 said = heard.flush() if isinstance(piece, Turn) else heard.feed(piece.text)
                 if said or isinstance(piece, TextDelta):
                     yield TextDelta(said)
                 if isinstance(piece, Turn):
-                    yield self._redactor.value(piece)
+                    yield replace(piece, message=self._message(piece.message))
         except AmeliaError as error:
             self._redactor.error(error)
             raise
+
+    def _asked(self, request: Request) -> Request:
+        clean = self._redactor.value(replace(request, messages=()))
+        return replace(clean, messages=tuple(self._message(message) for message in request.messages))
+
+    def _message(self, message: Message) -> Message:
+        return replace(message, parts=tuple(self._part(part) for part in message.parts))
+
+    def _part(self, part: Part) -> Part:
+        return (self._redactor.invented if isinstance(part, ToolCall) else self._redactor).value(part)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -69,7 +83,7 @@ class DiscreetAnnouncer:
         self._redactor = redactor
 
     async def facts(self, facts: Sequence[Event]) -> None:
-        await self._inner.facts([self._redactor.value(fact) for fact in facts])
+        await self._inner.facts([clean(fact, self._redactor) for fact in facts])
 
     def progress(self, event: Event) -> None:
         self._inner.progress(self._redactor.value(event))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from .known import SHORTEST, forms, in_environment
-from .shapes import looks_secret, names_secret, without_shapes
+from .shapes import looks_secret, names_secret, without_shapes, without_tokens
 
 T = TypeVar("T")
 
@@ -34,7 +34,11 @@ class Redactor:
     """Knows secrets by value, and others by their shape. To clean what is clean changes nothing, and what is unchanged
     is given back as the same object."""
 
-    def __init__(self, known: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, known: Iterable[tuple[str, str]] = (), *, of_model: bool = False) -> None:
+        """``of_model``: see ``invented``."""
+        self.invented: Redactor = self if of_model else Redactor(of_model=True)
+        """For what a model made up: a value that it assigns to a password is its own invention, since it was shown
+        none. This one knows the same values, and of shapes those of tokens and keys alone."""
         self._forms: dict[str, str] = {}
         self._entrusted: set[str] = set()
         self._remembered: dict[str, str] = {}
@@ -47,6 +51,9 @@ class Redactor:
 
     def learn_all(self, known: Iterable[tuple[str, str]], *, entrusted: bool = True) -> None:
         """Kinds and values, as ``learn`` takes them. ``entrusted`` to this program, not found in what it works on."""
+        known = list(known)
+        if self.invented is not self:
+            self.invented.learn_all(known, entrusted=entrusted)
         fresh: dict[str, str] = {}
         for kind, value in known:
             value = value.strip()
@@ -144,6 +151,8 @@ class Redactor:
                 return value
 
     def _field(self, key: object, item: Any) -> Any:
+        if self.invented is self:
+            return self._value(item)
         if isinstance(key, str) and isinstance(item, str) and names_secret(key) and looks_secret(item):
             return item if MARK.fullmatch(item) else f"[redacted:{_kind(key)}]"
         return self._value(item)
@@ -156,7 +165,8 @@ class Redactor:
         for form, kind in self._forms.items():
             if form in text:
                 text = text.replace(form, f"[redacted:{kind}]")
-        return without_shapes(text, lambda kind: f"[redacted:{kind}]")
+        shapes = without_tokens if self.invented is self else without_shapes
+        return shapes(text, lambda kind: f"[redacted:{kind}]")
 
     def _without_encoded(self, text: str) -> str:
         return _ENCODED.sub(self._decoded, text)

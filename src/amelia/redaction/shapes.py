@@ -95,12 +95,18 @@ def _carried() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 def without_shapes(text: str, mark: Callable[[str], str]) -> str:
     """``mark`` is what stands for a secret of a kind."""
-    for kind, words, pattern in _tokens():
-        if any(word in text for word in words):
-            text = pattern.sub(partial(_token, kind, mark(kind)), text)
+    text = without_tokens(text, mark)
     for kind, pattern in _carried():
         text = pattern.sub(partial(_in_place, mark(kind)), text)
     return _without_assigned(text, mark)
+
+
+def without_tokens(text: str, mark: Callable[[str], str]) -> str:
+    """Without those alone that are known by themselves, and not by what they are assigned to or carried in."""
+    for kind, words, pattern in _tokens():
+        if any(word in text for word in words):
+            text = pattern.sub(partial(_token, kind, mark(kind)), text)
+    return text
 
 
 def _token(kind: str, mark: str, found: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from ...domain.plan import check_plan
 from ...errors import Refused
 from ...tools.remember import REMEMBERING
 from ...tools.toolbox import READING, shorten
+from ...tools.unseen import in_commands
 from ..prompts import prompt
 from ..site import Site
 from ..state import Work
@@ -71,4 +72,4 @@ async def _accept(plan: Plan) -> str:
         check_plan(plan)
     except Refused as objection:
         return str(objection)
-    return ""
+    return in_commands(plan)

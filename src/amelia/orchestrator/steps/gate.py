@@ -11,6 +11,8 @@ from ...contract.plan import Plan, plan_sha256
 from ...contract.workflow import Decision
 from ...domain.plan import part_of
 from ...errors import Conflict, Refused
+from ...redaction import ours
+from ...tools.unseen import in_commands
 from ..facts import fact_id, next_number
 from ..site import Site
 from ..state import State, Work, work_of
@@ -48,6 +50,9 @@ async def gate(site: Site, state: State) -> State:
 
 async def _in_its_place(site: Site, state: State, work: Work, edited: Plan) -> State:
     """A plan that a person wrote waits like the Architect's: for a decision about itself."""
+    if objection := in_commands(edited):
+        return failing(site, state, work, f"the edited plan was not taken: {objection}", again="gate")
+    edited = ours().value(edited)
     wf, sha256 = site.job.workflow_id, plan_sha256(edited)
     block_id = fact_id(wf, next_number(state, site.job.highest_fact), "workflow_blocked")
     work = replace(work, plan=edited, plan_sha256=sha256, block_id=block_id)
