@@ -1,5 +1,8 @@
 """What was learnt about repositories, in both journals."""
 
+import asyncio
+
+import asyncpg
 import pytest
 
 from amelia.adapters.memory.journal import MemoryJournal
@@ -8,6 +11,7 @@ from amelia.contract import events as e
 from amelia.domain.lessons import MOST, told
 from amelia.ports.journal import Journal
 
+from ..conftest import Opener
 from ..samples import Voice, arrived, opened, start
 
 
@@ -70,3 +74,42 @@ async def test_the_oldest_lessons_make_room(kept: Journal) -> None:
     found = await kept.lessons("blue", "https://example.com/a")
     assert [one.text for one in found] == [f"lesson {number}" for number in reversed(range(3, MOST + 3))]
     assert len(await kept.lessons("blue")) == MOST + 1
+
+
+PAUSE_AFTER_WRITING = """
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END $$;
+CREATE TRIGGER pause AFTER INSERT ON lesson FOR EACH STATEMENT EXECUTE FUNCTION pause();
+SELECT pg_advisory_lock(1)
+"""
+WAITING = """
+SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE NOT granted AND d.datname = current_database()
+"""
+
+
+async def test_two_who_make_room_in_one_repository_do_not_wait_for_each_other(
+    open_journal: Opener, database_url: str
+) -> None:
+    """Each learns again what the other finds to be the oldest, and nobody breaks a circle."""
+    control = await asyncpg.connect(database_url)
+    await control.execute(f"ALTER DATABASE \"{database_url.rpartition('/')[2]}\" SET deadlock_timeout = '10min'")
+    here, there = await open_journal(), await open_journal()
+    one, two = await work(here, "https://example.com/a"), await work(there, "https://example.com/a")
+    for number in range(MOST):
+        await here.append(arrived(one.fact(e.LessonLearnt, topic="tests", text=f"lesson {number}")))
+    try:
+        await control.execute(PAUSE_AFTER_WRITING)
+        appends = []
+        for number, (journal, voice) in enumerate([(here, one), (there, two)]):
+            said = [voice.fact(e.LessonLearnt, topic="tests", text=t) for t in (f"lesson {number}", f"new {number}")]
+            appends.append(asyncio.create_task(journal.append(arrived(*said))))
+        async with asyncio.timeout(30):
+            while await control.fetchval(WAITING) < len(appends):
+                assert not any(append.done() for append in appends)
+        await control.execute("SELECT pg_advisory_unlock(1)")
+        assert await asyncio.gather(*appends) == [[None, None], [None, None]]
+    finally:
+        await control.close()
+    found = {lesson.text for lesson in await here.lessons("blue", "https://example.com/a")}
+    assert found == {*(f"lesson {number}" for number in (0, 1, *range(4, MOST))), "new 0", "new 1"}

@@ -88,6 +88,13 @@ ON CONFLICT (team, owner, month) DO UPDATE
     SET microdollars = s.microdollars + excluded.microdollars, tokens = s.tokens + excluded.tokens
 """
 BLAMED = "INSERT INTO repository_failure (repository, cause) SELECT * FROM unnest($1::text[], $2::text[])"
+LEARNING = """
+SELECT pg_advisory_xact_lock(place) FROM (
+    SELECT DISTINCT hashtextextended('lesson/' || team || '/' || repository, 0) AS place
+    FROM unnest($1::text[], $2::text[]) AS u(team, repository) ORDER BY place
+) o
+"""
+"""One at a time for each repository: what makes room is whatever is oldest, in no order that others keep."""
 LEARNT = """
 INSERT INTO lesson AS l (id, team, repository, topic, text, workflow_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])

@@ -167,12 +167,13 @@ async def _write(
 
 
 async def _write_lessons(connection: Connection, done: Done) -> None:
-    """In one order, so that nobody waits in a circle."""
+    """Places in one order, so that nobody waits in a circle."""
     learnt = {one.id: one for _, x in done for one in x.learnt}
     if learnt:
         rows = [tuple(map(text, msgspec.structs.astuple(one))) for _, one in sorted(learnt.items())]
-        await connection.execute(sql.LEARNT, *_columns(rows, 6))
         places = sorted({(row[1], row[2]) for row in rows})
+        await connection.execute(sql.LEARNING, *_columns(places, 2))
+        await connection.execute(sql.LEARNT, *_columns(rows, 6))
         await connection.execute(sql.UNLEARNT, *_columns(places, 2), MOST)
 
 
