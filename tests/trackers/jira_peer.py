@@ -47,7 +47,7 @@ class JiraPeer:
     async def listening(self) -> AsyncIterator["JiraPeer"]:
         app = web.Application(middlewares=[self._guarded])
         app.add_routes([web.get(_ISSUE, self._show), web.get(f"{_ISSUE}/comment", self._list)])
-        app.add_routes([web.post(f"{_ISSUE}/comment", self._add)])
+        app.add_routes([web.post(f"{_ISSUE}/comment", self._add), web.get("/jira/rest/api/3/myself", self._myself)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -70,11 +70,14 @@ class JiraPeer:
         who = request.headers.get("Authorization", "")
         if who and who not in self.accounts:
             return web.Response(status=401, text="Client must be authenticated to access this resource.")
-        if not who or request.match_info["key"] not in self.issues:
+        if not who or request.match_info.get("key", next(iter(self.issues), "")) not in self.issues:
             said = "Issue does not exist or you do not have permission to see it."
             return web.json_response({"errorMessages": [said], "errors": {}}, status=404)
         answered: web.StreamResponse = await handler(request)
         return answered
+
+    async def _myself(self, request: web.Request) -> web.Response:
+        return web.json_response({"accountId": "Amelia", "displayName": "Amelia"})
 
     async def _show(self, request: web.Request) -> web.Response:
         key = request.match_info["key"]

@@ -129,6 +129,19 @@ async def test_a_comment_is_made_once_whatever_happened_to_the_answer(world: Wor
     assert len(world.github.comments("acme/shop", 7)) == 2
 
 
+@pytest.mark.parametrize(("status", "us"), [(200, '{"login": "amelia[bot]"}'), (404, "{}")])
+async def test_what_somebody_else_wrote_under_our_mark_does_not_silence_us(world: World, status: int, us: str) -> None:
+    """Where GitHub does not say who we are, the mark has to do."""
+    world.github.add_issue("acme/shop", 7, "t")
+    forged = f"<!-- amelia: {COMMENT.key} -->"
+    world.github.add_comment("acme/shop", 7, forged, user="mallory", created_at="2099-01-01T00:00:00Z")
+    world.github.fail(Fault(path="/user$", status=status, body=us, times=3))
+    trackers = await world.trackers()
+    assert await trackers.tell(SHOP, COMMENT) == await trackers.tell(SHOP, COMMENT)
+    users = [one.user for one in world.github.comments("acme/shop", 7)]
+    assert users == (["mallory", "amelia[bot]"] if status == 200 else ["mallory"])
+
+
 async def test_an_app_asks_for_issues_alone(world: World) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa

@@ -72,6 +72,14 @@ async def test_a_comment_is_made_once_whatever_happened_to_the_answer(world: Wor
     assert len([method for method, _, _ in world.jira.requests if method == "POST"]) == 1
 
 
+async def test_what_somebody_else_wrote_under_our_mark_does_not_silence_us(world: World) -> None:
+    world.jira.add("PROJ-7")
+    world.jira.comment("PROJ-7", said("amelia wf-1/start/3"), by="Mallory")
+    trackers = await world.trackers()
+    assert await trackers.tell(ISSUE, COMMENT) == await trackers.tell(ISSUE, COMMENT)
+    assert [one["author"]["accountId"] for one in world.jira.comments["PROJ-7"]] == ["Mallory", "Amelia"]
+
+
 async def test_every_bad_answer_says_what_to_do(world: World) -> None:
     world.jira.add("PROJ-7")
     with pytest.raises(NotFound, match="JIRA_API_TOKEN"):

@@ -27,6 +27,7 @@ class Credentials(Protocol):
 
 class _User(msgspec.Struct):
     login: str = ""
+    type: str = ""
 
 
 class _Label(msgspec.Struct):
@@ -92,10 +93,21 @@ class GitHubTracker:
 
     async def _there(self, name: str, number: str, comment: Comment, doing: str) -> str | None:
         params = {"per_page": _PER_PAGE, **({"since": f"{comment.since[:19]}Z"} if comment.since else {})}
-        async for one in self._pages(name, number, params, doing, write=True):
-            if marker(comment.key) in (one.body or ""):
-                return one.html_url
-        return None
+        mark, pages = marker(comment.key), self._pages(name, number, params, doing, write=True)
+        signed = [one async for one in pages if mark in (one.body or "")]
+        ours = await self._ours(signed, name, doing) if signed else []
+        return ours[0].html_url if ours else None
+
+    async def _ours(self, signed: list[_Comment], name: str, doing: str) -> list[_Comment]:
+        """Anybody may write what only we should. GitHub does not tell an App who it is, but it is no person; where
+        nothing is known, the mark has to do."""
+        answer = await self._ask("GET", name, f"{self._client.site.api}/user", doing, write=True)
+        if answer.status == 200:
+            us = answer.read(_User, doing).login
+            return [one for one in signed if one.user is not None and one.user.login == us]
+        if answer.status not in (403, 404):
+            raise _error(answer, name, doing, "write")
+        return [one for one in signed if one.user is None or one.user.type != "User"]
 
     async def _comments(self, name: str, number: str, count: int, doing: str) -> tuple[list[_Comment], int]:
         """The newest, and how many older ones there are."""

@@ -23,7 +23,8 @@ _MOST_CHARACTERS = 30_000
 
 
 class _User(msgspec.Struct):
-    displayName: str | None = None  # noqa: N815 - Jira's names
+    accountId: str | None = None  # noqa: N815 - Jira's names
+    displayName: str | None = None  # noqa: N815
 
 
 class _Attachment(msgspec.Struct):
@@ -96,14 +97,24 @@ class JiraTracker:
                 f"{doing}: there is no credential for it; set JIRA_EMAIL and JIRA_API_TOKEN, or a bearer token"
             )
         sign = f"amelia {comment.key}"
-        async for one, _ in self._pages(key, doing):
-            if sign in markdown(one.body):
-                return self._address(key, one)
+        signed = [one async for one, _ in self._pages(key, doing) if sign in markdown(one.body)]
+        if signed and (ours := await self._ours(signed, doing)):
+            return self._address(key, ours[0])
         body = {"body": document(f"{elided(comment.text, _MOST_CHARACTERS)}\n\n`{sign}`")}
         answer = await self._client.request("POST", f"/issue/{key}/comment", doing=doing, data=body)
         if answer.status not in (200, 201):
             raise self._error(answer, doing, "Add Comments")
         return self._address(key, answer.read(_Comment, doing))
+
+    async def _ours(self, signed: list[_Comment], doing: str) -> list[_Comment]:
+        """Anybody may write what only we should. Where nothing is known of us, the mark has to do."""
+        answer = await self._client.request("GET", "/myself", doing=doing)
+        if answer.status in (403, 404):
+            return signed
+        if answer.status != 200:
+            raise self._error(answer, doing, "Browse Projects")
+        us = answer.read(_User, doing).accountId
+        return [one for one in signed if not us or (one.author is not None and one.author.accountId == us)]
 
     async def _comments(self, key: str, doing: str) -> tuple[list[_Comment], int]:
         """The newest first, and how many older ones there are."""
