@@ -58,9 +58,9 @@ def apply(
     try:
         bundle = plane.artifact(view.id, BUNDLE)
     except NotFound as error:
-        raise NotFound(
-            f"{view.id} is {view.status} and has finished no work yet; its logs show how far it is"
-        ) from error
+        said = f"{view.id} is {view.status} and has handed in no work yet"
+        more = "decide it first; amelia workflows diff shows it" if view.requires == "review" else "its logs tell more"
+        raise NotFound(f"{said}; {more}") from error
     commit = here.take(bundle, view.id, view.repository)
     was = here.point(name, commit, view.id, force=force)
     if checkout:

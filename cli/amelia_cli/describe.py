@@ -34,7 +34,7 @@ def _said(event: e.AnyEvent) -> str:
         case e.AttemptOpened():
             return f"attempt {event.attempt} begins"
         case e.RuntimeLost():
-            return f"attempt {event.attempt} was lost: {event.cause}" + ("; no other is made" if event.final else "")
+            return event.cause
         case e.WorkflowApproved():
             by = f"{event.approved_by}, rule {event.policy}" if event.policy else event.approved_by
             part = f", tasks {', '.join(event.tasks)}" if event.tasks else ""

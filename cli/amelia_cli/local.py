@@ -15,7 +15,7 @@ import click
 
 from amelia.adapters.local.objects import FolderObjects
 from amelia.client.discover import state_directory
-from amelia.contract.commands import ResumeWorkflow, RetryWorkflow
+from amelia.contract.commands import CancelWorkflow, ResumeWorkflow, RetryWorkflow
 from amelia.contract.events import WorkflowSubmitted
 from amelia.contract.ids import derive_id, derived_workflow_id, new_id
 from amelia.contract.views import PlanView, WorkflowView
@@ -27,7 +27,7 @@ from amelia.errors import Conflict, Refused
 from . import issue, options, repository
 from .edge import FAILED
 from .local_run import LocalRun
-from .model import model
+from .model import check_model, model
 from .printing import clean, document, dollars, json_line, paint_status
 from .record import Record, now
 from .start import budget
@@ -98,6 +98,7 @@ def taken_up(asked: "Asked", stack: ExitStack, shown: View) -> Record:
     chosen = options.chosen_profile(asked.profile, asked.settings)
     found = issue.find(asked.issue, asked.title, asked.description, chosen.settings, repo=asked.repo)
     url = repository.here(asked.repo, asked.base)
+    check_model(chosen.profile, asked.replay, os.environ)
     if asked.output == "text" and repository.uncommitted(url):
         click.echo("note: changes that are not committed are not part of it", err=True)
     record = _open(asked, found, url, shown)
@@ -153,6 +154,7 @@ def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
     while (runs / _id(url, found, number + 1)).is_dir():
         number += 1
     if asked.new and (runs / _id(url, found, number)).is_dir():
+        _let_go(runs / _id(url, found, number), shown)
         number += 1
     record = Record(runs / _id(url, found, number), shown)
     row = record.workflow
@@ -162,6 +164,18 @@ def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
     if row.ended:
         return Record(runs / _id(url, found, number + 1), shown)
     raise Conflict(f"{found.id} has changed since {row.id} began; begin again with --new, or change it back to go on")
+
+
+def _let_go(folder: Path, shown: View) -> None:
+    """What is begun again is not gone on with: it ends, and what was kept of it stays."""
+    record = Record(folder, shown)
+    try:
+        if record.workflow is not None and not record.row.ended:
+            command = CancelWorkflow(id=new_id(), workflow_id=record.row.id, actor=_person(), reason="begun again")
+            for event in decide(record.row, command, now()):
+                record.append(event)
+    finally:
+        record.close()
 
 
 def _same(row: Workflow, found: Issue) -> bool:

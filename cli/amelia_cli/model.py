@@ -16,7 +16,7 @@ from amelia.adapters.local.child import die_with_parent
 from amelia.adapters.local.models import NO_MODEL, Models, choose
 from amelia.contract.workflow import Profile
 from amelia.drivers.cast import Cast, cast_for
-from amelia.errors import Refused
+from amelia.errors import Malformed, Refused
 from amelia.telemetry import clean_last_resort
 
 
@@ -33,15 +33,29 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return cast_for(profile, self.environ, driver=self.driver, model=self.name)
 
 
-def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
-    """A replay server is started for ``replay`` and ended with ``stack``. Raises ``Refused`` when there is no model."""
-    clean_last_resort()
-    found = choose(environ, _play(replay, stack) if replay else "")
-    if found.note == NO_MODEL and not profile.driver and "AMELIA_DRIVER" not in environ:
+def check_model(profile: Profile, replay: Path | None, environ: Mapping[str, str]) -> None:
+    """Before anything is recorded. Raises ``Refused`` when there will be no model to ask."""
+    if replay is not None:
+        if not replay.is_file():
+            raise Refused(f"there is no conversation file {replay}; give one that exists with --replay")
+        from amelia_replay.reading import read
+
+        try:
+            read(replay)
+        except Malformed as error:
+            raise Refused(str(error)) from error
+    elif choose(environ, "").note == NO_MODEL and not profile.driver and "AMELIA_DRIVER" not in environ:
         raise Refused(
             "there is no model to ask: set ANTHROPIC_API_KEY, OPENAI_API_KEY or AWS credentials, "
             "or play one with --replay FILE"
         )
+
+
+def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
+    """A replay server is started for ``replay`` and ended with ``stack``. Raises ``Refused`` when there is no model."""
+    clean_last_resort()
+    check_model(profile, replay, environ)
+    found = choose(environ, _play(replay, stack) if replay else "")
     named = profile.driver in ("", environ.get("AMELIA_DRIVER", ""))
     name = environ.get("AMELIA_MODEL", "") if named else ""
     return Model(driver=found.driver, name=name, environ=_seen(environ, found))
@@ -54,8 +68,6 @@ def _seen(environ: Mapping[str, str], found: Models) -> dict[str, str]:
 
 def _play(file: Path, stack: ExitStack) -> str:
     """The address of a replay server with that file, ready to answer. It ends with us, however we end."""
-    if not file.is_file():
-        raise Refused(f"there is no conversation file {file}; give one that exists with --replay")
     import ctypes  # noqa: F401 - imported before the fork, for die_with_parent after it
 
     import amelia_replay

@@ -105,12 +105,14 @@ def show(workflow: str, url: str, profile: str, settings: str | None, output: st
     for note in view.messages:
         click.echo(f"{'unread':<11}{clean(note.by)}: {clean(note.text)}")
     step = _NEXT_HERE if options.is_local() else _NEXT
-    if view.status in step:
-        click.echo(f"\nnext: {step[view.status].format(view.id)}")
+    status = "refused" if view.requires == "review" and view.status == "blocked" else view.status
+    if status in step:
+        click.echo(f"\nnext: {step[status].format(view.id)}")
 
 
 _NEXT = {
     "blocked": "amelia workflows plan {0}, then approve, revise or reject it",
+    "refused": "amelia workflows diff {0}, then approve (deliver it as it is), revise (send it back) or reject",
     "paused": "amelia workflows resume {0}",
     "failed": "amelia workflows logs {0} says how it came; amelia workflows retry {0} tries again",
     "cancelled": "amelia workflows retry {0} takes it up again",
@@ -122,8 +124,9 @@ _NEXT_HERE = {
     "pending": _GO_ON,
     "in_progress": f"if its process is gone, {_GO_ON}",
     "blocked": f"{_GO_ON}, and asks for a decision",
+    "refused": f"amelia workflows diff {{0}} --local; {_GO_ON}, and asks what becomes of it",
     "paused": f"{_GO_ON}, with a larger --budget where that was reached",
-    "failed": "amelia workflows logs {0} --local says how it came; amelia start with --new begins again",
+    "failed": "amelia workflows logs {0} --local says how it came; amelia start with --retry tries the rest again",
 }
 
 
@@ -159,7 +162,8 @@ def plan(workflow: str, url: str, profile: str, settings: str | None, output: st
         return
     for line in plan_lines(view.plan, view):
         click.echo(line)
-    said = f"{view.decision.kind} by {clean(view.decision.by)}" if view.decision else "waits for a decision"
+    waits = "approved; the work on it waits for a decision" if view.requires == "review" else "waits for a decision"
+    said = f"{view.decision.kind} by {clean(view.decision.by)}" if view.decision else waits
     click.echo(f"\nplan {view.plan_sha256}: {said}")
 
 

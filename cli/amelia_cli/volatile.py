@@ -14,6 +14,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?\b", "<time>"),
         (r"\b0x[0-9a-fA-F]+\b", "<address>"),
         (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b", "<hash>"),
+        (r"(?m)(^|\bcommit )[0-9a-f]{7,64}(?=\s|$)", r"\1<hash>"),
         (r"\b(duration_ms:? )\d+(?:\.\d+)?", r"\1<duration>"),
         (r"(?<![\w.])\d+(?:\.\d+)? ?(?:ns|us|µs|ms|s|secs?|seconds?|min|minutes?)\b", "<duration>"),
         (r"\bpid[ =:]+\d+", "pid <number>"),

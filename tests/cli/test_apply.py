@@ -186,7 +186,7 @@ def test_there_is_nothing_to_apply_yet(amelia: Amelia, fleet: PretendFleet, here
     fleet.bundle = None
     ran = amelia("workflows", "apply", view.id)
     assert ran.code == 4
-    assert "has finished no work yet" in ran.err
+    assert "has handed in no work yet" in ran.err
     fleet.bundle = b"# v2 git bundle\n"
     assert "cannot be read" in amelia("workflows", "apply", view.id).err
     assert amelia("workflows", "apply", view.id, "--merge", "--checkout").code == 2

@@ -167,3 +167,17 @@ def test_a_repository_elsewhere_needs_leave_to_push(amelia: Amelia, conversation
     assert (ran.code, "say --push" in ran.err, len(ran.err.splitlines())) == (2, True, 1)
     ran = amelia("start", "issue.md", "--remote", "--push")
     assert (ran.code, "--push works only without --remote" in ran.err) == (2, True)
+
+
+def test_beginning_again_ends_what_was_begun_and_a_slip_begins_nothing(process: Amelia, conversation: Path) -> None:
+    start = ["start", "issue.md", "--replay", str(conversation), "--wait", "--output", "json"]
+    first = json.loads(process(*start).out)
+    assert first["status"] == "blocked"
+    slip = process("start", "issue.md", "--replay", "none.yaml", "--new")
+    assert slip.code == 2, slip.err
+    listed = json.loads(process("workflows", "list", "--local", "--output", "json").out)
+    assert [item["status"] for item in listed["items"]] == ["blocked"]
+    assert process(*start, "--new", "--auto-approve").code == 0
+    listed = json.loads(process("workflows", "list", "--local", "--output", "json").out)
+    assert {item["id"]: item["status"] for item in listed["items"]}[first["id"]] == "cancelled"
+    assert sorted(item["status"] for item in listed["items"]) == ["cancelled", "completed"]
