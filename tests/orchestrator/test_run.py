@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from amelia.contract import events as e
 from amelia.contract.plan import Task, plan_sha256
+from amelia.workspace.sandbox import weakness
 
 if TYPE_CHECKING:
     from tests.orchestrator.conftest import World
@@ -190,6 +191,10 @@ async def test_progress_tells_what_agents_say_and_do(world: "World", make_task: 
     world.plans(make_task("fix"))
     await world.run()
     shown = world.heard.shown
+    if warning := await weakness():
+        assert isinstance(shown[0], e.AgentMessage)
+        assert shown[0].content == warning, "where commands are confined less well than they could be, it is said first"
+        shown = shown[1:]
     assert [type(event).__name__ for event in shown[:3]] == ["AgentMessage", "ToolCalled", "ToolCompleted"]
     assert isinstance(shown[1], e.ToolCalled)
     assert (shown[1].tool, shown[1].summary) == ("read_file", "calc.py")
