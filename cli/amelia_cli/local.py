@@ -98,12 +98,15 @@ def taken_up(asked: "Asked", stack: ExitStack, shown: View) -> Record:
     chosen = options.chosen_profile(asked.profile, asked.settings)
     found = issue.find(asked.issue, asked.title, asked.description, chosen.settings, repo=asked.repo)
     url = repository.here(asked.repo, asked.base)
-    check_model(chosen.profile, asked.replay, os.environ)
+    if asked.new:
+        check_model(chosen.profile, asked.replay, os.environ)
     if asked.output == "text" and repository.uncommitted(url):
         click.echo("note: changes that are not committed are not part of it", err=True)
     record = _open(asked, found, url, shown)
     stack.callback(record.close)
     if record.workflow is None:
+        if not asked.new:
+            check_model(chosen.profile, asked.replay, os.environ)
         with shown:
             record.append(_submission(asked, record.folder.name, found, url))
     elif asked.retry and record.row.status in ("failed", "cancelled"):

@@ -35,15 +35,20 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_model(profile: Profile, replay: Path | None, environ: Mapping[str, str]) -> None:
     """Before anything is recorded. Raises ``Refused`` when there will be no model to ask."""
+    _check_named(profile, replay, environ)
     if replay is not None:
-        if not replay.is_file():
-            raise Refused(f"there is no conversation file {replay}; give one that exists with --replay")
         from amelia_replay.reading import read
 
         try:
             read(replay)
         except Malformed as error:
             raise Refused(str(error)) from error
+
+
+def _check_named(profile: Profile, replay: Path | None, environ: Mapping[str, str]) -> None:
+    if replay is not None:
+        if not replay.is_file():
+            raise Refused(f"there is no conversation file {replay}; give one that exists with --replay")
     elif choose(environ, "").note == NO_MODEL and not profile.driver and "AMELIA_DRIVER" not in environ:
         raise Refused(
             "there is no model to ask: set ANTHROPIC_API_KEY, OPENAI_API_KEY or AWS credentials, "
@@ -54,7 +59,7 @@ def check_model(profile: Profile, replay: Path | None, environ: Mapping[str, str
 def model(profile: Profile, replay: Path | None, environ: Mapping[str, str], stack: ExitStack) -> Model:
     """A replay server is started for ``replay`` and ended with ``stack``. Raises ``Refused`` when there is no model."""
     clean_last_resort()
-    check_model(profile, replay, environ)
+    _check_named(profile, replay, environ)
     found = choose(environ, _play(replay, stack) if replay else "")
     named = profile.driver in ("", environ.get("AMELIA_DRIVER", ""))
     name = environ.get("AMELIA_MODEL", "") if named else ""

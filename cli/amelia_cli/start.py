@@ -22,14 +22,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     settings: str | None
     title: str
     description: Path | None
-    auto_approve: bool
-    priority: int
+    auto_approve: bool = False
+    priority: int = 0
     dollars: int | None
     tokens: int | None
     mode: str
     output: str
-    key: str
-    url: str
+    key: str = ""
+    url: str = ""
     replay: Path | None
     new: bool
     retry: bool = False

@@ -181,3 +181,10 @@ def test_beginning_again_ends_what_was_begun_and_a_slip_begins_nothing(process: 
     listed = json.loads(process("workflows", "list", "--local", "--output", "json").out)
     assert {item["id"]: item["status"] for item in listed["items"]}[first["id"]] == "cancelled"
     assert sorted(item["status"] for item in listed["items"]) == ["cancelled", "completed"]
+
+
+def test_what_has_ended_is_told_without_a_model(process: Amelia, conversation: Path) -> None:
+    start = ["start", "issue.md", "--auto-approve"]
+    assert process(*start, "--replay", str(conversation), "--wait").code == 0
+    again = process(*start)
+    assert (again.code, "it had ended before" in again.err) == (0, True), again.err

@@ -7,12 +7,13 @@ from amelia.contract.views import DeadLetterView, QueueItem, QueuePlace, Workflo
 from amelia.domain import shown
 from amelia.domain.admission import Place
 from amelia.domain.crowd import Waiting
+from amelia.domain.shown import iso
 from amelia.errors import Refused
 from amelia.ports.journal import DeadLetter, Row
 
 
 def workflow_view(row: Row) -> WorkflowView:
-    return shown.workflow_view(row.workflow, _time(row.created_at), _time(row.updated_at))
+    return shown.workflow_view(row.workflow, iso(row.created_at), iso(row.updated_at))
 
 
 def letter_view(letter: DeadLetter) -> DeadLetterView:
@@ -26,8 +27,8 @@ def letter_view(letter: DeadLetter) -> DeadLetterView:
         message_id=letter.message_id,
         workflow_id=letter.workflow_id,
         intact=letter.intact,
-        first_at=_time(letter.first_at),
-        last_at=_time(letter.last_at),
+        first_at=iso(letter.first_at),
+        last_at=iso(letter.last_at),
         decided_by=letter.decided_by,
         body=letter.body,
     )
@@ -70,7 +71,3 @@ def read_cursor(text: str) -> tuple[datetime, str] | None:
 
 def _no_cursor(text: str) -> Refused:
     return Refused(f"{text[:200]!r} is not a cursor of this list; take the one the page before gave as 'next'")
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

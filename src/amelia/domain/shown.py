@@ -46,9 +46,10 @@ def lesson_view(kept: KeptLesson) -> LessonView:
         topic=kept.topic,
         text=kept.text,
         workflow_id=kept.workflow_id,
-        learnt_at=_time(kept.learnt_at),
+        learnt_at=iso(kept.learnt_at),
     )
 
 
-def _time(moment: datetime) -> str:
+def iso(moment: datetime) -> str:
+    """UTC, to the millisecond, as every view has it."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
