@@ -1,4 +1,4 @@
-"""One PostgreSQL for the whole session, a fresh database for each test that asks for one."""
+"""One PostgreSQL for the whole session, an empty database for each test that asks for one."""
 
 import asyncio
 import os
@@ -21,6 +21,24 @@ if TYPE_CHECKING:
 Opener = Callable[..., "Awaitable[PostgresJournal]"]
 
 
+_SHAPE = """
+SELECT md5(string_agg(line, E'\\n' ORDER BY line)) FROM (
+    SELECT concat_ws(' ', c.relname, c.relkind, c.relhastriggers, a.attname, a.atttypid, a.attnotnull) AS line
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT array_to_string(s.setconfig, ' ') FROM pg_db_role_setting s
+        JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = current_database()
+) AS lines
+"""
+"""What tests may leave changed besides rows: columns, triggers, functions, settings of the database."""
+_EMPTIED = """
+SELECT format('TRUNCATE %s RESTART IDENTITY', string_agg(format('%I', relname), ', ')) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'migration'
+"""
+_ALONE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1"
+
+
 class Server:
     """PostgreSQL as the laptop's fleet runs it, without waiting for the disk."""
 
@@ -36,6 +54,8 @@ class Server:
         self._programs = self._state.run / "programs.json"
         self._programs.write_bytes(msgspec.json.encode({"postgres": program}))
         self._process: subprocess.Popen[bytes] | None = None
+        self._empty: list[str] = []
+        self._shape = ""
 
     def url(self, database: str = "postgres") -> str:
         from amelia.adapters.local import postgres
@@ -62,6 +82,14 @@ class Server:
         _aside(lambda: postgres.create_database(self.url("template_amelia"), 30))
         environ = {**os.environ, "AMELIA_DATABASE_URL": self.url("template_amelia")}
         subprocess.run([sys.executable, "-m", "amelia.adapters.postgres.migrate"], env=environ, check=True)
+        _aside(self._look_at_template)
+
+    async def _look_at_template(self) -> None:
+        import asyncpg
+
+        connection = await asyncpg.connect(self.url("template_amelia"), command_timeout=30)
+        self._shape = await connection.fetchval(_SHAPE)
+        await connection.close()
 
     async def admin(self) -> "asyncpg.Connection[asyncpg.Record]":
         import asyncpg
@@ -69,7 +97,9 @@ class Server:
         return await asyncpg.connect(self.url(), command_timeout=30)
 
     async def fresh(self) -> str:
-        """The address of a new, migrated database."""
+        """The address of an empty, migrated database: one that was given back, or a new one."""
+        if self._empty:
+            return self._empty.pop()
         name = f"test_{uuid.uuid4().hex}"
         admin = await self.admin()
         try:
@@ -78,12 +108,30 @@ class Server:
             await admin.close()
         return self.url(name)
 
-    async def drop(self, url: str) -> None:
+    async def give_back(self, url: str) -> None:
+        """Emptied for the next test, which is twenty times cheaper than a new one; dropped when more than its rows
+        was changed."""
+        if await self._emptied(url):
+            self._empty.append(url)
+            return
         admin = await self.admin()
         try:
             await admin.execute(f'DROP DATABASE "{url.rpartition("/")[2]}" WITH (FORCE)')
         finally:
             await admin.close()
+
+    async def _emptied(self, url: str) -> bool:
+        import asyncpg
+
+        connection = await asyncpg.connect(url, command_timeout=30)
+        try:
+            await connection.execute(_ALONE, connection.get_server_pid())
+            if await connection.fetchval(_SHAPE) != self._shape:
+                return False
+            await connection.execute(await connection.fetchval(_EMPTIED))
+            return True
+        finally:
+            await connection.close()
 
 
 def _aside(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -118,7 +166,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 async def database_url(postgres_server: Server) -> AsyncIterator[str]:
     url = await postgres_server.fresh()
     yield url
-    await postgres_server.drop(url)
+    await postgres_server.give_back(url)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def ground(server: "Server") -> Iterator[Ground]:
         finally:
             runner.run(looking.close())
             runner.run(journal.close())
-            runner.run(server.drop(url))
+            runner.run(server.give_back(url))
 
 
 def drive(machine: type[RuleBasedStateMachine], *, examples: int, steps: int) -> None:

@@ -177,4 +177,4 @@ def test_the_journal_does_what_the_rules_say(postgres_server: "Server") -> None:
             compare()
         finally:
             runner.run(journal.close())
-            runner.run(postgres_server.drop(url))
+            runner.run(postgres_server.give_back(url))
