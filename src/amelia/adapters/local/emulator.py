@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from amelia.adapters.local.child import Program
+from amelia.adapters.local.hangups import noticing
 from amelia.adapters.local.state import LOOPBACK, StateDirectory
 
 _SERVICES = "sqs,events,s3,secretsmanager,sts,cognito-idp"
@@ -72,7 +73,7 @@ async def _serve(state: StateDirectory, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     provisioning = asyncio.create_task(_provision(state))
-    await serve(app, config, shutdown_trigger=stopping.wait)
+    await serve(noticing(app), config, shutdown_trigger=stopping.wait)
     provisioning.cancel()
     ready_file(state).unlink(missing_ok=True)
 
