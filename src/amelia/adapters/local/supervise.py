@@ -6,6 +6,7 @@
 import fcntl
 import os
 import resource
+import select
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -158,17 +159,44 @@ class Supervisor:
 
 
 def main(argv: list[str] = sys.argv) -> None:
-    """Keeps the lock open for as long as it lives: above the descriptors that supervisord closes, and not inherited."""
+    """Keeps the lock open for as long as it lives."""
     if "--die-with-parent" in argv[3:]:
         die_with_parent(signal.SIGTERM, os.getppid())
-    lock = int(argv[2])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1024), hard))
-    fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, 512)
-    os.close(lock)
+    _out_of_reach(int(argv[2]))
+    _wake_on_signals()
     from supervisor.supervisord import main as supervisord  # type: ignore[import-untyped]
 
     supervisord(["-n", "-c", argv[1]])
+
+
+def _out_of_reach(descriptor: int) -> int:
+    """Moved above those that supervisord closes, and not inherited."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 512)
+    os.close(descriptor)
+    return moved
+
+
+def _wake_on_signals() -> None:
+    """Supervisord looks for signals, also those of children that ended, when its poll returns; and Python's goes on for
+    its whole second after a signal. Here a signal ends it."""
+    from supervisor import poller  # type: ignore[import-untyped]
+
+    read, write = map(_out_of_reach, os.pipe())
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    class Woken(poller.PollPoller):  # type: ignore[misc]
+        def _poll_fds(self, timeout: float) -> list[tuple[int, int]]:
+            self._poller.register(read, select.POLLIN)
+            found = super()._poll_fds(timeout)
+            if any(descriptor == read for descriptor, _ in found):
+                os.read(read, 4096)
+            return [(descriptor, events) for descriptor, events in found if descriptor != read]
+
+    poller.Poller = Woken
 
 
 if __name__ == "__main__":
