@@ -127,8 +127,13 @@ def read_secret(path: str) -> str:
         raise Refused(f"the secret in {path} cannot be read ({type(error).__name__}); name a file that can") from error
 
 
+_WORDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
 def _parse(variable: str, text: str, kind: type) -> object:
+    if variable == "AMELIA_DATABASE_URL" and text and not text.startswith(("postgresql://", "postgres://")):
+        raise Refused("AMELIA_DATABASE_URL is no address of a PostgreSQL; give postgresql://user:password@host/amelia")
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused(f"{variable}={text!r} does not fit: {error}; unset it or give a {kind.__name__}") from error
+        raise Refused(f"{variable}={text!r} does not fit: {error}; unset it or give {_WORDS[kind]}") from error

@@ -15,7 +15,7 @@ import pytest
 
 from amelia.adapters.local import postgres, unprivileged
 from amelia.adapters.local.state import StateDirectory
-from amelia.errors import Unavailable
+from amelia.errors import Refused, Unavailable
 
 from .conftest import Start
 
@@ -50,6 +50,17 @@ def test_data_survives_a_stop_a_kill_and_a_foreign_lock(state: StateDirectory, s
     start(state, postgres.program(state, port))
     asyncio.run(postgres.wait_until_ready(address, 30))
     assert asyncio.run(query(address, "select answer from kept")) == 42
+
+
+def test_a_database_that_is_not_there_is_not_waited_for(state: StateDirectory, start: Start) -> None:
+    port = state.port("postgres")
+    start(state, postgres.program(state, port))
+    asyncio.run(postgres.wait_until_ready(postgres.url(state, port, "postgres"), 30))
+    with pytest.raises(Refused, match=r'database "elsewhere" does not exist.*AMELIA_DATABASE_URL'):
+        asyncio.run(postgres.wait_until_ready(postgres.url(state, port, "elsewhere"), 100))
+    wrong = postgres.url(state, port, "postgres").replace("://amelia:", "://amelia:not")
+    with pytest.raises(Refused, match="password authentication failed"):
+        asyncio.run(postgres.wait_until_ready(wrong, 100))
 
 
 def test_it_asks_for_the_password_and_listens_on_loopback(state: StateDirectory, start: Start) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from amelia.adapters.local import unprivileged
 from amelia.adapters.local.child import Program
 from amelia.adapters.local.state import LOOPBACK, StateDirectory
-from amelia.errors import Unavailable
+from amelia.errors import Refused, Unavailable
 
 if TYPE_CHECKING:
     import asyncpg
@@ -72,7 +72,8 @@ def program(state: StateDirectory, port: int, identity: str | None = None) -> Pr
 
 
 async def wait_until_ready(address: str, seconds: float) -> None:
-    """Until a database answers at ``address``; raises ``Unavailable`` after ``seconds``."""
+    """Until a database answers at ``address``; raises ``Unavailable`` after ``seconds``, ``Refused`` at once when
+    waiting does not help."""
     connection = await _connect(address, seconds)
     await connection.close()
 
@@ -94,10 +95,13 @@ async def create_database(address: str, seconds: float) -> None:
 async def _connect(address: str, seconds: float) -> "asyncpg.Connection[asyncpg.Record]":
     import asyncpg
 
+    final = (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError, OverflowError)
     deadline = time.monotonic() + seconds
     while True:
         try:
             return await asyncpg.connect(address, timeout=5)
+        except final as error:
+            raise Refused(f"the database cannot be used ({error}); make it, or correct AMELIA_DATABASE_URL") from error
         except (OSError, asyncpg.PostgresError, TimeoutError) as error:
             if time.monotonic() > deadline:
                 reason = str(error) or type(error).__name__

@@ -12,6 +12,7 @@ import sys
 import asyncpg
 
 from ...errors import AmeliaError, Refused, Unavailable
+from ...settings import load
 
 _LOCK = 0x616D656C6961
 """Any number will do, as long as every migration takes the same: these are the letters of the name."""
@@ -26,7 +27,7 @@ async def migrate(database_url: str) -> str:
         )
     try:
         guard = await asyncpg.connect(database_url, timeout=10, command_timeout=120)
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+    except (OSError, OverflowError, asyncpg.PostgresError, TimeoutError) as error:
         raise Unavailable(f"the database does not answer ({error}); is AMELIA_DATABASE_URL right?") from error
     try:
         await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
@@ -50,7 +51,7 @@ async def _forwards(database_url: str) -> str:
 
 def main() -> None:
     try:
-        print(asyncio.run(migrate(os.environ.get("AMELIA_DATABASE_URL", ""))))
+        print(asyncio.run(migrate(load().database_url)))
     except AmeliaError as error:
         sys.exit(f"migrate: {error}")
 
