@@ -151,6 +151,11 @@ def _aside(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise failed[0]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fleets of real processes come first: they take long and mostly wait, so that the end is left to what is short."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("postgres"))

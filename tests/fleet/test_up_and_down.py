@@ -16,6 +16,7 @@ from amelia.adapters.local.state import StateDirectory, free_port
 
 from .conftest import Amelia
 
+pytestmark = pytest.mark.e2e
 Eventually = Callable[[Callable[[], bool]], None]
 SERVICES = {"api", "dispatcher", "router"}
 CARRIERS = {"postgres", "emulator", "agentcore"}

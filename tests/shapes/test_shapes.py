@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import Fleet
 from tests.shapes.build import MARK, SHAPES, build, conversation, git, issue
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 CANARY = "amelia-canary-7f3d0c5be21a4d68"
 Journal = list[dict[str, Any]]
 
