@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from tests.e2e.conftest import Fleet, follow, git, until
+from tests.e2e.conftest import Fleet, follow, git, make_repository, until
 
 pytestmark = pytest.mark.e2e
 _LEASES_SECONDS = 6.0
@@ -134,15 +134,18 @@ def test_a_cancelled_workflow_stays_cancelled_and_its_session_goes(fleet: Fleet,
     assert "amelia/" not in git(repository, "branch", "--list", "amelia/*")
 
 
-def test_what_was_accepted_survives_a_fleet_that_goes_down_and_comes_up(fleet: Fleet, repository: Path) -> None:
-    waiting = fleet.start(repository, auto_approve=False)
+def test_what_was_accepted_survives_a_fleet_that_goes_down_and_comes_up(
+    fleet: Fleet, repository: Path, tmp_path: Path
+) -> None:
+    elsewhere = make_repository(tmp_path / "elsewhere")
+    waiting = fleet.start(elsewhere, auto_approve=False)
     fleet.reaches(waiting, "blocked")
     running = fleet.start(repository)
     fleet.says(running, "task_started", task_id="greet")
     fleet.down()
     fleet.up()
     fleet.approve(waiting)
-    polite(fleet, repository, waiting)
+    polite(fleet, elsewhere, waiting)
     polite(fleet, repository, running)
 
 
