@@ -86,7 +86,7 @@ async def prepared() -> AsyncIterator[Ground]:
 async def _carriers_ready(state: StateDirectory, layout: Layout, settings: Settings) -> None:
     await postgres.create_database(settings.database_url, PATIENCE_SECONDS)
     await migrate(settings.database_url)
-    until(emulator.ready_file(state).exists, "emulator", state)
+    until(state.ready_file("emulator").exists, "emulator", state)
     for program in layout.carriers:
         if program.name == "agentcore":
             until(lambda port=program.port: _listens(port), "agentcore", state)  # type: ignore[misc]

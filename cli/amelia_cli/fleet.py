@@ -96,7 +96,7 @@ def status(state_dir: Path | None, output: str) -> None:
     state = _open(root)
     parts = fleet.parts(state)
     url = fleet.last_url(state)
-    ready = fleet.is_ready(url)
+    ready = fleet.is_ready(url) and all(part.state == "RUNNING" for part in parts)
     if output == "json":
         document({"url": url, "ready": ready, "state_dir": str(state.root), "parts": parts})
         return

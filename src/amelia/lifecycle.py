@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from .errors import AmeliaError, Unavailable
@@ -31,6 +32,12 @@ async def until_available(what: str, attempt: Callable[[], Awaitable[T]], pause_
                 said = str(error)
                 log.info("waiting for %s: %s", what, error)
             await asyncio.sleep(pause_seconds)
+
+
+def ready() -> None:
+    """This service has all it needs: its number is written where ``AMELIA_READY_FILE`` says, for who waits for it."""
+    if path := os.environ.get("AMELIA_READY_FILE"):
+        Path(path).write_text(str(os.getpid()))
 
 
 def stop_on_signals() -> asyncio.Event:

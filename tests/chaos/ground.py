@@ -92,7 +92,7 @@ class Ground:
             self._proxy = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
         self.start_forge()
         self.start_emulator()
-        _until(emulator.ready_file(self.state).exists)
+        _until(self.state.ready_file("emulator").exists)
         options = Options(state_dir=self.state.root, port=free_port(), replay=(conversation,))
         self._fleet = up(self.state, options, lambda _: None, environ={**os.environ, **self._environ})
         self.url = self._fleet.url

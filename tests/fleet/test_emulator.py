@@ -25,14 +25,14 @@ def test_killed_with_all_it_held_it_comes_back_provisioned(
     settings = Settings(aws_endpoint_url=emulator.url(port))
     environ = {"AMELIA_AWS_ENDPOINT_URL": settings.aws_endpoint_url}
     first = start(state, emulator.program(state, port, environ))
-    eventually(emulator.ready_file(state).exists)
+    eventually(state.ready_file("emulator").exists)
     secret = state.master_secret_file.read_text()
 
     first.send_signal(signal.SIGKILL)
     first.wait()
     shutil.rmtree(state.emulator)
     start(state, emulator.program(state, port, environ))
-    eventually(emulator.ready_file(state).exists)
+    eventually(state.ready_file("emulator").exists)
 
     assert asyncio.run(commands_queue(settings)).endswith(settings.commands_queue)
     assert state.master_secret_file.read_text() == secret
@@ -46,7 +46,7 @@ def test_a_reader_that_died_while_it_waited_takes_no_message(
     port = state.port("emulator")
     settings = Settings(aws_endpoint_url=emulator.url(port))
     start(state, emulator.program(state, port, {"AMELIA_AWS_ENDPOINT_URL": settings.aws_endpoint_url}))
-    eventually(emulator.ready_file(state).exists)
+    eventually(state.ready_file("emulator").exists)
     assert asyncio.run(received_after_deaths(settings)) == ["alive"]
 
 

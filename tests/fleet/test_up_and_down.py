@@ -24,7 +24,7 @@ CARRIERS = {"postgres", "emulator", "agentcore"}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, amelia: Amelia) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("fleet") / "state"
+    root = tmp_path_factory.mktemp("fleet") / "100%s"
     yield root
     assert amelia("down", "--state-dir", str(root)).returncode == 0
     assert strays.find(lock.last_holder(StateDirectory(root)).fleet_id) == []
@@ -146,6 +146,18 @@ def test_a_part_that_cannot_start_fails_the_whole_with_its_log(tmp_path: Path, a
     assert "/none.yaml" in done.stderr
     assert not lock.is_held(state)
     assert strays.find(lock.last_holder(state).fleet_id) == []
+
+
+def test_a_setting_that_only_a_service_understands_is_refused_by_up(tmp_path: Path, amelia: Amelia) -> None:
+    state = StateDirectory.open(tmp_path / "state")
+    done = amelia(
+        *("up", "--detach", "--state-dir", str(state.root), "--port", str(free_port())), AMELIA_CI_TEAMS="garbage"
+    )
+
+    assert done.returncode == 2
+    assert "AMELIA_CI_TEAMS" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not lock.is_held(state)
 
 
 @pytest.mark.parametrize("command", ["down", "status"])

@@ -53,10 +53,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def running_emulator(state: StateDirectory, port: int) -> "subprocess.Popen[bytes]":
-    emulator.ready_file(state).unlink(missing_ok=True)
+    state.ready_file("emulator").unlink(missing_ok=True)
     command = [sys.executable, "-m", "amelia.adapters.local.emulator", "--state-dir", str(state.root)]
     process = subprocess.Popen([*command, "--port", str(port)])
-    while not emulator.ready_file(state).exists():
+    while not state.ready_file("emulator").exists():
         assert process.poll() is None
         time.sleep(0.02)
     return process

@@ -15,7 +15,7 @@ from amelia.adapters.github.connection import Access, open_github
 from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.burial import Collector, burying
 from amelia.consumer import Consumer
-from amelia.lifecycle import until_available
+from amelia.lifecycle import ready, until_available
 from amelia.policy_file import PolicyFile
 from amelia.ports.journal import Journal
 from amelia.ports.queues import Queue
@@ -115,6 +115,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             orders = SqsQueue(sqs, settings.ci_queue, settings.ci_dead_queue, visibility_seconds=seconds)
             dead_orders = SqsQueue(sqs, settings.ci_dead_queue, settings.ci_dead_queue, visibility_seconds=seconds)
             parts += _ci(settings, journal, orders, intake, dead_orders)
+        ready()
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part.run(stop))

@@ -10,7 +10,7 @@ from amelia.adapters.postgres.journal import PostgresJournal
 from amelia.burial import Collector, burying
 from amelia.consumer import Consumer
 from amelia.contract.ids import new_id
-from amelia.lifecycle import until_available
+from amelia.lifecycle import ready, until_available
 from amelia.policy_file import PolicyFile
 from amelia.settings import Settings
 
@@ -43,6 +43,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             *(sqs, settings.events_dead_queue, settings.events_dead_queue),
             visibility_seconds=settings.visibility_seconds,
         )
+        ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(consumer.run(stop))
             group.create_task(Collector(journal, dead, "events").run(stop))

@@ -12,12 +12,12 @@ from typing import NoReturn
 
 import msgspec
 
-from amelia.adapters.local import emulator, postgres, strays
+from amelia.adapters.local import postgres, strays
 from amelia.adapters.local.child import Program
-from amelia.adapters.local.layout import Layout
+from amelia.adapters.local.layout import SILENT, Layout
 from amelia.adapters.local.state import LOOPBACK, StateDirectory, write_private
 from amelia.adapters.local.supervise import Supervisor
-from amelia.errors import Unavailable
+from amelia.errors import Refused, Unavailable
 
 Say = Callable[[str], None]
 
@@ -84,6 +84,8 @@ class Fleet:
         for program in self.layout.services:
             self._supervisor.start(program)
         self._until(lambda: is_ready(self.layout.url), "api", whole=True)
+        for name in SILENT:
+            self._until(self.state.ready_file(name).exists, name, whole=True)
         for program in self.layout.services:
             say(program.name)
 
@@ -114,7 +116,7 @@ class Fleet:
         own = next((p for p in self.layout.carriers if p.name == "emulator"), None)
         endpoint = self.layout.environ["AMELIA_AWS_ENDPOINT_URL"]
         if own:
-            self._until(emulator.ready_file(self.state).exists, "emulator")
+            self._until(self.state.ready_file("emulator").exists, "emulator")
             say(f"emulator  {LOOPBACK}:{own.port}")
         elif endpoint:
             self._run_once(
@@ -159,8 +161,10 @@ class Fleet:
         for part in parts:
             starts = self._starts.setdefault(part.name, set())
             starts.add(part.started_at)
-            failing = part.state == "BACKOFF" and len(starts - {0}) >= _FAILED_STARTS
-            if failing or part.state == "FATAL" or len(starts - {0}) > _FAILED_STARTS:
+            failures = len(starts - {0}) - (part.state not in ("BACKOFF", "EXITED"))
+            if failures > 0 and (refusal := _refusal(self.state, part.name)):
+                raise Refused(refusal)
+            if failures >= _FAILED_STARTS or part.state == "FATAL":
                 self._fail(part.name, "keeps failing at start")
 
     def _fail(self, name: str, what: str) -> NoReturn:
@@ -193,6 +197,12 @@ def log_tail(state: StateDirectory, name: str, lines: int = 8) -> str:
     except OSError:
         return "  (it wrote nothing)"
     return "\n".join(f"  {line}" for line in text.strip().splitlines()[-lines:]) or "  (it wrote nothing)"
+
+
+def _refusal(state: StateDirectory, name: str) -> str:
+    """What a service said that ended with a sentence of ours; "" when it ended otherwise."""
+    said, prefix = log_tail(state, name, lines=1).strip(), f"amelia-{name}: "
+    return said.removeprefix(prefix) if said.startswith(prefix) else ""
 
 
 def sweep(state: StateDirectory, fleet_id: str) -> None:

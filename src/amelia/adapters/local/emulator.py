@@ -26,7 +26,7 @@ def url(port: int) -> str:
 def program(state: StateDirectory, port: int, environ: dict[str, str]) -> Program:
     """``environ``: the fleet's settings, by which it provisions itself."""
     module = ["-m", "amelia.adapters.local.emulator", "--state-dir", str(state.root), "--port", str(port)]
-    ready_file(state).unlink(missing_ok=True)
+    state.ready_file("emulator").unlink(missing_ok=True)
     return Program(
         name="emulator",
         stage="carriers",
@@ -36,11 +36,6 @@ def program(state: StateDirectory, port: int, environ: dict[str, str]) -> Progra
         only=["PATH", "HOME", "LANG", *environ],
         port=port,
     )
-
-
-def ready_file(state: StateDirectory) -> Path:
-    """Holds the number of the process that is up and provisioned."""
-    return state.run / "emulator.ready"
 
 
 def _environ(state: StateDirectory, port: int) -> dict[str, str]:
@@ -75,7 +70,7 @@ async def _serve(state: StateDirectory, port: int) -> None:
     provisioning = asyncio.create_task(_provision(state))
     await serve(noticing(app), config, shutdown_trigger=stopping.wait)
     provisioning.cancel()
-    ready_file(state).unlink(missing_ok=True)
+    state.ready_file("emulator").unlink(missing_ok=True)
 
 
 async def _provision(state: StateDirectory) -> None:
@@ -85,7 +80,7 @@ async def _provision(state: StateDirectory) -> None:
         child = await asyncio.create_subprocess_exec(sys.executable, *module)
         try:
             if await child.wait() == 0:
-                ready_file(state).write_text(str(os.getpid()))
+                state.ready_file("emulator").write_text(str(os.getpid()))
                 return
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -99,7 +94,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args()
     state = StateDirectory.open(options.state_dir)
-    ready_file(state).unlink(missing_ok=True)
+    state.ready_file("emulator").unlink(missing_ok=True)
     os.environ.setdefault("AMELIA_AWS_ENDPOINT_URL", url(options.port))
     os.environ.update(_environ(state, options.port))
     asyncio.run(_serve(state, options.port))

@@ -12,7 +12,7 @@ import msgspec
 from amelia.adapters.local import lock, strays
 from amelia.adapters.local.bringup import STOP_SECONDS, Fleet, Say, is_ready, sweep
 from amelia.adapters.local.child import Program
-from amelia.adapters.local.layout import Layout, Options, lay_out
+from amelia.adapters.local.layout import SILENT, Layout, Options, lay_out
 from amelia.adapters.local.state import LOOPBACK, StateDirectory, is_free
 from amelia.adapters.local.supervise import Part, Supervisor, write_config
 from amelia.errors import AmeliaError, Conflict, Unavailable
@@ -105,7 +105,9 @@ def parts(state: StateDirectory) -> list[Part]:
     except OSError as error:
         raise Unavailable(f"the fleet in {state.root} is starting or stopping; ask again in a moment") from error
     listing = msgspec.json.decode((state.run / "programs.json").read_bytes(), type=dict[str, Program])
-    addressed = [msgspec.structs.replace(part, address=_address(listing[part.name])) for part in found]
+    addressed = [
+        msgspec.structs.replace(part, address=_address(listing[part.name]), state=_state(state, part)) for part in found
+    ]
     first = Part(name="supervisor", state="RUNNING", pid=pid, uptime_seconds=_uptime(pid), started_at=0)
     return [first, *sorted(addressed, key=lambda part: list(listing).index(part.name))]
 
@@ -122,6 +124,17 @@ def _port_taken(port: int) -> AmeliaError:
 
 def _address(program: Program) -> str:
     return f"{LOOPBACK}:{program.port}" if program.port else ""
+
+
+def _state(state: StateDirectory, part: Part) -> str:
+    """A service that is not ready yet is still starting, for however long its process lives."""
+    if part.state != "RUNNING" or part.name not in SILENT:
+        return part.state
+    try:
+        ready = state.ready_file(part.name).read_text() == str(part.pid)
+    except OSError:
+        ready = False
+    return "RUNNING" if ready else "STARTING"
 
 
 def _uptime(pid: int) -> int:

@@ -13,6 +13,8 @@ from amelia.adapters.local.state import LOOPBACK, StateDirectory
 from amelia.errors import Refused
 from amelia.settings import load
 
+SILENT = ("dispatcher", "router")
+"""Services that listen on no port."""
 FLEET_ID = "AMELIA_FLEET_ID"
 """In the environment of every program of a fleet: by it what outlived its fleet is found."""
 
@@ -73,7 +75,7 @@ def lay_out(state: StateDirectory, options: Options, environ: Mapping[str, str])
         fleet_id=fleet_id,
         url=f"http://{LOOPBACK}:{options.port}",
         carriers=(*carriers, *runtime),
-        services=_services(shared, options.port),
+        services=_services(state, shared, options.port),
         environ=shared,
         notes=(note,) if note else (),
     )
@@ -126,15 +128,19 @@ def _replay(files: tuple[Path, ...], port: int, shared: dict[str, str]) -> Progr
     )
 
 
-def _services(shared: dict[str, str], port: int) -> tuple[Program, ...]:
+def _services(state: StateDirectory, shared: dict[str, str], port: int) -> tuple[Program, ...]:
+    """Those without a port to ask say by a file that they are ready."""
     own_aws = [] if shared.get("AMELIA_AWS_ENDPOINT_URL") == "" else ["AWS_*"]
     unset = ["ANTHROPIC_*", "OPENAI_*", *own_aws]
+    waited = {name: state.ready_file(name) for name in SILENT}
+    for file in waited.values():
+        file.unlink(missing_ok=True)
     return tuple(
         Program(
             name=name,
             stage="services",
             argv=[sys.executable, "-m", f"amelia_{name}"],
-            environ=shared,
+            environ=shared | ({"AMELIA_READY_FILE": str(waited[name])} if name in waited else {}),
             unset=unset,
             port=port if name == "api" else None,
         )

@@ -74,6 +74,10 @@ class StateDirectory:
     def lock_file(self) -> Path:
         return self.root / "lock"
 
+    def ready_file(self, name: str) -> Path:
+        """Holds the number of the process that is up and has all it needs; missing until then."""
+        return self.run / f"{name}.ready"
+
     def socket_file(self) -> Path:
         """Of the supervisor; in a short directory when a socket's path (107 bytes) would not hold ``run/``."""
         path = self.run / "supervisor.sock"

@@ -100,7 +100,7 @@ def _program(state: StateDirectory, listing: Path, program: Program) -> str:
             f"stopasgroup={str(program.stop_group).lower()}",
             "killasgroup=true",
             "redirect_stderr=true",
-            f"stdout_logfile={_quoted(state.logs / f'{program.name}.log')}",
+            f"stdout_logfile={_quoted(_quoted(state.logs / f'{program.name}.log'))}",
             "stdout_logfile_maxbytes=5MB",
             "stdout_logfile_backups=2",
             "",
@@ -109,6 +109,7 @@ def _program(state: StateDirectory, listing: Path, program: Program) -> str:
 
 
 def _quoted(value: object) -> str:
+    """Supervisord expands every value, and the names of log files twice."""
     return str(value).replace("%", "%%")
 
 
