@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import psutil  # type: ignore[import-untyped]
 
-from amelia.adapters.local import emulator, postgres
+from amelia.adapters.local import postgres
 from amelia.adapters.local.child import Program
 from amelia.adapters.local.layout import Layout, Options, lay_out
 from amelia.adapters.local.state import LOOPBACK, StateDirectory, free_port
