@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from .git import Git
 
-_GITLINK = b"160000 "
+_OTHER, _GITLINK = b"? ", b"160000 "
 
 
 async def stage(git: Git, env: Mapping[str, str] | None = None) -> None:
@@ -14,23 +14,25 @@ async def stage(git: Git, env: Mapping[str, str] | None = None) -> None:
     repository. So those are left out: a submodule is staged by the commit it is at, and a repository that somebody made
     or cloned there is no part of the change.
     """
-    links = await _submodules(git, env)
-    inner = (*links, *await _strange(git, env))
-    wanted = _listed(".", *(f":(top,exclude,literal){path}" for path in inner))
+    links, strange = await _repositories(git, env)
+    wanted = _listed(".", *(f":(top,exclude,literal){path}" for path in (*links, *strange)))
     await git("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=wanted, env=env)
     if links:
         await git("update-index", "--remove", "-z", "--stdin", stdin=_listed(*links), env=env)
 
 
-async def _submodules(git: Git, env: Mapping[str, str] | None) -> tuple[str, ...]:
-    listed = (await git("ls-files", "--stage", "-z", env=env)).split(b"\0")
-    return tuple(_name(line.split(b"\t", 1)[1]) for line in listed if line.startswith(_GITLINK))
-
-
-async def _strange(git: Git, env: Mapping[str, str] | None) -> tuple[str, ...]:
-    """git ends the name of a repository that it does not know with a slash."""
-    listed = (await git("ls-files", "--others", "--exclude-standard", "-z", env=env)).split(b"\0")
-    return tuple(_name(path[:-1]) for path in listed if path.endswith(b"/"))
+async def _repositories(git: Git, env: Mapping[str, str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Submodules, and what git does not know, whose name it ends with a slash."""
+    listed = await git("ls-files", "-t", "--stage", "--others", "--exclude-standard", "-z", env=env)
+    links: dict[str, None] = {}
+    strange: list[str] = []
+    for line in listed.split(b"\0"):
+        tag, entry = line[:2], line[2:]
+        if tag == _OTHER:
+            strange += [_name(entry[:-1])] if entry.endswith(b"/") else []
+        elif entry.startswith(_GITLINK):
+            links[_name(entry.split(b"\t", 1)[1])] = None
+    return tuple(links), tuple(strange)
 
 
 def _listed(*names: str) -> bytes:
