@@ -7,8 +7,9 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -149,20 +150,29 @@ async def _start(
 ) -> Process:
     held = () if tether is None else tether[:1]
     tying = [sys.executable, "-I", "-S", str(PROGRAM), str(held[0])] if held else []
-    with tempfile.TemporaryFile() as given:
-        given.write(stdin or b"")
-        given.seek(0)
+    with _given(stdin) as given:
         return await asyncio.create_subprocess_exec(
             *tying,
             *argv,
             pass_fds=held,
             cwd=cwd,
             env=dict(env),
-            stdin=DEVNULL if stdin is None else given,
+            stdin=given,
             stdout=outlets[0].writing,
             stderr=outlets[-1].writing,
             start_new_session=True,
         )
+
+
+@contextlib.contextmanager
+def _given(stdin: bytes | None) -> Iterator[IO[bytes] | int]:
+    if stdin is None:
+        yield DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(stdin)
+        file.seek(0)
+        yield file
 
 
 async def _follow(child: Process, timeout: float, outlets: Sequence[Outlet]) -> Exit:
