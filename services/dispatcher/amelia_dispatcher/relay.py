@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 100
 _LOOK_SECONDS = 1.0
-"""How often it looks without having been woken: rows fall due by themselves, and notifications may be lost."""
+"""How often it looks at least without having been woken: rows fall due by themselves, and notifications may be lost."""
 _LONGEST_PAUSE_SECONDS = 5.0
 
 Send = Callable[[Sequence[Outgoing]], Awaitable[None]]
@@ -42,6 +42,7 @@ class Relay:
         self._journal = journal
         self._bus = bus
         self._resend_seconds = resend_seconds
+        self._look_seconds = min(_LOOK_SECONDS, resend_seconds)
         queues: dict[Destination, Queue] = {"commands": commands, **(again or {})}
         self._sends: dict[Destination, Send] = {one: partial(self._send, queue) for one, queue in queues.items()}
         self._sends["bus"] = self._publish
@@ -78,7 +79,7 @@ class Relay:
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
                 continue
             if not more:
-                await _first((woken, stop), _LOOK_SECONDS)
+                await _first((woken, stop), self._look_seconds)
 
     async def _pass(self) -> bool:
         """One pass for every destination; True when there may be more."""
