@@ -272,6 +272,8 @@ async def test_an_instance_that_is_heard_counts_until_it_leaves(open_journal: Op
     await journal.drained("router", 60, "slow")
     await sql(database_url, "UPDATE consumer SET seen_at = now() - interval '16 s' WHERE instance = 'slow'")
     assert (await journal.overdue(gap_seconds=3, limit=10)).leases == (row.workflow.id,), "it is heard no more"
+    patient = await journal.overdue(gap_seconds=3, limit=10, silence_seconds=60)
+    assert patient.leases == (), "it may still have something in hand"
     await sql(database_url, "UPDATE consumer SET seen_at = now() - interval '16 s'")
     assert (await journal.overdue(gap_seconds=3, limit=10)).leases == (), "nobody knows what waits to be read"
 

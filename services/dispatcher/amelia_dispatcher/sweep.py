@@ -19,6 +19,8 @@ _MOST = 100
 _ASKED_AT_ONCE = 4
 _QUESTIONED_AT_ONCE = 32
 """Sessions asked whether they live; each may let us wait some seconds, and a takeover has thirty."""
+_LATE_SECONDS = 5.0
+"""After what a router that died had in hand can be seen again, somebody else has read it."""
 _ANSWER_SECONDS = 6.0
 """A session that hangs must not hold up everybody's takeover."""
 
@@ -57,7 +59,10 @@ class Sweeper:
 
     async def sweep(self) -> None:
         found = await self._journal.overdue(
-            gap_seconds=self._settings.gap_seconds, limit=_MOST, progress_seconds=self._settings.progress_seconds
+            gap_seconds=self._settings.gap_seconds,
+            limit=_MOST,
+            progress_seconds=self._settings.progress_seconds,
+            silence_seconds=self._settings.visibility_seconds + _LATE_SECONDS,
         )
         if found.wakes:
             await self._journal.wake(found.wakes)

@@ -208,10 +208,13 @@ class Journal(Protocol):
 
     async def settle(self, ids: Sequence[str]) -> None: ...
 
-    async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
+    async def overdue(
+        self, *, gap_seconds: float, limit: int, progress_seconds: float = 0, silence_seconds: float = 15
+    ) -> Overdue:
         """Leases that ran out before the router was last known to have read everything, waits that are over,
         gaps open for longer than ``gap_seconds``, and attempts of which nothing was admitted for ``progress_seconds``
-        (0: however long)."""
+        (0: however long). A router that fell silent is waited for ``silence_seconds``: it may have died with messages
+        in hand, which nobody else sees before their visibility has passed."""
         ...
 
     async def close_gap(self, workflow_id: str) -> Row | None:
@@ -250,7 +253,7 @@ class Journal(Protocol):
 
     async def drained(self, consumer: str, seconds_ago: float = 0, instance: str = "") -> None:
         """One instance of the consumer says that it has taken everything that was there ``seconds_ago``. Of several,
-        the last to have done so counts, while it is heard: for 15 seconds after its last word."""
+        the last to have done so counts, while it is heard (see ``overdue``)."""
         ...
 
     async def leave(self, consumer: str, instance: str) -> None:

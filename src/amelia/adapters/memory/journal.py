@@ -41,9 +41,6 @@ from .notices import Notices
 from .tables import Reading, Record, Tables, Told
 from .transaction import Changed, Written, apply
 
-_HEARD_SECONDS = 15.0
-"""For how long an instance of a consumer counts after its last word."""
-
 
 class _Head(msgspec.Struct):
     type: str
@@ -165,8 +162,10 @@ class MemoryJournal:
         for id_ in ids:
             self._tables.outbox.pop(id_, None)
 
-    async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
-        now, records, read = self._now, self._tables.workflows.values(), self._read_by("router")
+    async def overdue(
+        self, *, gap_seconds: float, limit: int, progress_seconds: float = 0, silence_seconds: float = 15
+    ) -> Overdue:
+        now, records, read = self._now, self._tables.workflows.values(), self._read_by("router", silence_seconds)
         gap = now - timedelta(seconds=gap_seconds)
         idle = min(now, read or now) - timedelta(seconds=progress_seconds)
         leases = [x for x in records if read and x.lease_until and x.lease_until < min(now, read)]
@@ -258,9 +257,9 @@ class MemoryJournal:
     def _now(self) -> datetime:
         return self._database.clock.now()
 
-    def _read_by(self, consumer: str) -> datetime | None:
+    def _read_by(self, consumer: str, silence_seconds: float) -> datetime | None:
         """Up to when all its instances that are still heard of have read everything."""
-        heard = self._now - timedelta(seconds=_HEARD_SECONDS)
+        heard = self._now - timedelta(seconds=silence_seconds)
         readings = [x for (name, _), x in self._tables.readings.items() if name == consumer and x.seen_at > heard]
         return min((x.drained_at for x in readings), default=None)
 

@@ -53,7 +53,7 @@ CROSS JOIN LATERAL (
     WHERE workflow_id = c.workflow_id AND sequence > c.after ORDER BY sequence LIMIT $3
 ) e
 """
-_READ = "(SELECT min(drained_at) FROM consumer WHERE name = 'router' AND seen_at > now() - interval '15 s')"
+_READ = "(SELECT min(drained_at) FROM consumer WHERE name = 'router' AND seen_at > now() - make_interval(secs => $4))"
 _OVERDUE = f"""
 (SELECT 'leases' AS what, id FROM workflow WHERE lease_until < now() AND lease_until < {_READ} LIMIT $2)
 UNION ALL (SELECT 'wakes', id FROM workflow WHERE wake_at < now() LIMIT $2)
@@ -231,9 +231,12 @@ class PostgresJournal:
     async def settle(self, ids: Sequence[str]) -> None:
         await outbox.settle(self._pool, ids)
 
-    async def overdue(self, *, gap_seconds: float, limit: int, progress_seconds: float = 0) -> Overdue:
+    async def overdue(
+        self, *, gap_seconds: float, limit: int, progress_seconds: float = 0, silence_seconds: float = 15
+    ) -> Overdue:
+        times = (float(progress_seconds), float(silence_seconds))
         async with taken(self._pool) as connection:
-            records = await connection.fetch(_OVERDUE, float(gap_seconds), limit, float(progress_seconds))
+            records = await connection.fetch(_OVERDUE, float(gap_seconds), limit, *times)
         found: dict[str, list[str]] = {}
         for record in records:
             found.setdefault(record["what"], []).append(record["id"])
