@@ -119,7 +119,7 @@ def a_second_decision_counts_too() -> Plan:
     }
 
 
-@bug("I9")
+@bug("I9", seed=13)
 def leases_are_never_renewed() -> Plan:
     effects = was("amelia.domain.draft:Draft.effects")
 
@@ -165,7 +165,7 @@ def a_pull_request_is_not_looked_for() -> Plan:
     return {"tests.sim.outside:ForgeClient._there": lambda self, repository, branch: None}
 
 
-@bug("I2", "I4", "I8", events_delayed=0.3, stop_disobeyed=0.8)
+@bug("I2", "I4", "I8", seed=24, events_delayed=0.3, stop_disobeyed=0.8)
 def a_cancel_does_not_fence() -> Plan:
     place = was("amelia.domain.intake:place")
 
@@ -219,7 +219,7 @@ def commands_are_not_remembered() -> Plan:
     return {"amelia.adapters.memory.journal:apply": forgetful}
 
 
-@bug("I7", mean_session_kill=15)
+@bug("I7", seed=14, mean_session_kill=15)
 def tokens_are_counted_by_who_says_it() -> Plan:
     spending = was("amelia.domain.evolve:spending")
 
@@ -308,7 +308,7 @@ def an_attempt_that_does_nothing_is_let_be() -> Plan:
     return {"amelia.adapters.memory.journal:MemoryJournal.overdue": patient}
 
 
-@bug("I3", memory_unknown=0.2, memory_away=0.2, mean_session_kill=10)
+@bug("I3", seed=5, memory_unknown=0.2, memory_away=0.2, mean_session_kill=10)
 def facts_are_announced_before_they_are_kept() -> Plan:
     async def hasty(self: Any, state: Any, sheet: Any, said: Any) -> Any:
         state = record(state, sheet, said, self._asked.highest_fact)
@@ -333,7 +333,7 @@ def facts_are_announced_before_they_are_kept() -> Plan:
     events_doubled=0,
 )
 def a_router_that_lags_is_not_waited_for() -> Plan:
-    return {"amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, consumer: self._now}
+    return {"amelia.adapters.memory.journal:MemoryJournal._read_by": lambda self, *_: self._now}
 
 
 @bug("I3", slow=0.1, readers_flap=0.4)
@@ -381,6 +381,6 @@ def a_key_that_is_not_known_yet_is_never_looked_for() -> Plan:
     return {"tests.sim.keys:KeysClient.refresh": looked}
 
 
-@bug("I8", slow=0.3, people_stop_deliveries=1, mean_outage=0, journal_away=0, journal_unknown=0)
+@bug("I8", seed=17, slow=0.3, people_stop_deliveries=1, mean_outage=0, journal_away=0, journal_unknown=0)
 def a_cancel_does_not_wait_for_the_delivery() -> Plan:
     return {"tests.sim.client:beside_delivery": lambda journal, workflow_id: contextlib.nullcontext()}
