@@ -33,7 +33,6 @@ _WAIT_SECONDS = 20
 _LONGEST_PAUSE_SECONDS = 5.0
 _POLL_SECONDS = 2
 """How long a receive waits where it matters how far the queue has been read: only an answer says that it is empty."""
-_TELL_SECONDS = 1.0
 _HOLD_SECONDS = 3.0
 """What is in hand for longer is kept from coming again, as often."""
 
@@ -45,7 +44,8 @@ class Consumer:
     world is away, and that is nobody's delivery attempt. Any other error counts; after ``max_receives`` of a message
     it becomes a dead letter: ``bury`` takes it, and only then is it acknowledged. ``drained`` is told how many seconds
     ago everything had been taken that was sent until then: by the answer that there is nothing more, or by the age of
-    what was received; a queue that does not answer is not drained. ``wall`` is the time by which messages are stamped.
+    what was received; a queue that does not answer is not drained. It is told every ``tell_seconds``. ``wall`` is the
+    time by which messages are stamped.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Consumer:
         in_flight: int,
         max_receives: int,
         drained: Callable[[float], Awaitable[None]] | None = None,
+        tell_seconds: float = 1.0,
         bury: Bury | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -64,6 +65,7 @@ class Consumer:
         self._in_flight = in_flight
         self._max_receives = max_receives
         self._drained = drained
+        self._tell_seconds = tell_seconds
         self._bury = bury or queue.dead_letter
         self._wall = wall
         self._skew = float("inf")
@@ -78,7 +80,7 @@ class Consumer:
 
     async def _tell_when_drained(self, drained: Callable[[float], Awaitable[None]], stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await _sleep(_TELL_SECONDS, stop)
+            await _sleep(self._tell_seconds, stop)
             times = list(self._emptied.values())
             emptied = min((t for t in times if t is not None), default=None)
             if emptied is not None and None not in times:

@@ -25,12 +25,14 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultyQueue:
-    """Implements ``ports.queues.Queue``. What is received and not settled comes again after ``visibility`` seconds."""
+    """Implements ``ports.queues.Queue``. What is received and not settled comes again after ``visibility`` seconds.
+    That there is nothing is said after ``patience`` seconds: no lease is overdue and no gap is closed before that."""
 
-    def __init__(self, chance: Random, faults: Faults, *, visibility: float = 2.0) -> None:
+    def __init__(self, chance: Random, faults: Faults, *, visibility: float = 2.0, patience: float = 0.3) -> None:
         self._chance = chance
         self._faults = faults
         self._visibility = visibility
+        self._patience = patience
         self._ready: list[Message] = []
         self._out: dict[str, asyncio.TimerHandle] = {}
         self._under_way: set[asyncio.TimerHandle] = set()
@@ -68,7 +70,7 @@ class FaultyQueue:
 
     async def receive(self, *, most: int, wait_seconds: int) -> list[Message]:
         if not self._ready:
-            await self._turn(wait_seconds)
+            await self._turn(min(wait_seconds, self._patience))
         taken, self._ready = self._ready[:most], self._ready[most:]
         received = [msgspec.structs.replace(m, receives=m.receives + 1) for m in taken]
         loop = asyncio.get_running_loop()
@@ -124,7 +126,7 @@ class FaultyQueue:
         if handle := self._out.pop(message.receipt, None):
             handle.cancel()
 
-    async def _turn(self, wait_seconds: int) -> None:
+    async def _turn(self, wait_seconds: float) -> None:
         """One waiting receive for each message, as a queue answers them: the others go on waiting."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.append(turn)

@@ -57,7 +57,7 @@ class Fleet:
         seed: int,
         *,
         faults: Faults,
-        lease_seconds: float = 5,
+        lease_seconds: float = 2,
         dispatching: bool = True,
         **settings: Any,
     ) -> None:
@@ -67,7 +67,7 @@ class Fleet:
         self.folder = folder
         self.settings = Settings(
             lease_seconds=lease_seconds,
-            heartbeat_seconds=1,
+            heartbeat_seconds=0.4,
             sweep_seconds=0.1,
             gap_seconds=0.2,
             resend_seconds=0.3,
@@ -107,7 +107,9 @@ class Fleet:
             opened.callback(queue.lose_everything)
         opened.push_async_callback(self.machines.close)
         opened.push_async_callback(self._end)
-        consumer = Consumer(self.events, router.handle, in_flight=4, max_receives=3, drained=router.drained)
+        consumer = Consumer(
+            self.events, router.handle, in_flight=4, max_receives=3, drained=router.drained, tell_seconds=0.1
+        )
         self.watch = Watch(self.url)
         self._always = [asyncio.create_task(part.run(self._stop)) for part in (consumer, self.watch)]
         if self._dispatching:

@@ -20,7 +20,6 @@ from ..samples import eventually
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "_POLL_SECONDS", 0.1)
-    monkeypatch.setattr(consumer, "_TELL_SECONDS", 0.05)
     monkeypatch.setattr(consumer, "_HOLD_SECONDS", 0.05)
 
 
@@ -33,7 +32,7 @@ async def consuming(
     drained: Callable[[float], Awaitable[None]] | None = None,
 ) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
-    loops = Consumer(queue, handle, in_flight=in_flight, max_receives=3, drained=drained)
+    loops = Consumer(queue, handle, in_flight=in_flight, max_receives=3, drained=drained, tell_seconds=0.05)
     task = asyncio.create_task(loops.run(stop))
     try:
         yield stop
