@@ -22,13 +22,13 @@ from amelia.adapters.local.layout import Options
 from amelia.adapters.local.state import StateDirectory, free_port
 
 ROOT = Path(__file__).parents[2]
-LEASE_SECONDS = 6.0
+LEASE_SECONDS = 3.0
 QUICK = {
     "AMELIA_LEASE_SECONDS": f"{LEASE_SECONDS:g}",
-    "AMELIA_HEARTBEAT_SECONDS": "1",
+    "AMELIA_HEARTBEAT_SECONDS": "0.6",
     "AMELIA_SWEEP_SECONDS": "0.5",
     "AMELIA_GAP_SECONDS": "1",
-    "AMELIA_RESEND_SECONDS": "1",
+    "AMELIA_RESEND_SECONDS": "0.4",
     "AMELIA_VISIBILITY_SECONDS": "3",
     "AMELIA_MAX_ATTEMPTS": "25",
     "AMELIA_QUARANTINE_MINUTES": "0.2",

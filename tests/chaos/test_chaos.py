@@ -28,11 +28,12 @@ def blow(kept: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_a_storm_leaves_every_invariant_standing(kept: Path) -> None:
-    ended = blow(kept, "--seed", "1", "--workflows", "8", "--minutes", "0.25", "--pace", "1.5", "--light")
+    ended = blow(kept, "--seed", "1", "--workflows", "8", "--minutes", "0.17", "--pace", "1", "--light")
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_a_fleet_with_a_planted_bug_is_caught(kept: Path) -> None:
-    ended = blow(kept, "--seed", "1", "--workflows", "4", "--bound", "20", "--planted", "keys_ignored")
+    """By the one story of this seed: its start is asked for twice at once."""
+    ended = blow(kept, "--seed", "9", "--workflows", "1", "--bound", "20", "--planted", "keys_ignored")
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "I1: the key" in ended.stdout
