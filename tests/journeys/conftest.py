@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ Assemble = Callable[..., Fleet]
 
 @pytest.fixture
 def assemble(tmp_path: Path, postgres_server: Server) -> Assemble:
-    """A fleet on a database of its own, to be entered. The seed says what goes wrong."""
+    """A fleet on a database of its own, to be entered. The seed says what goes wrong.
+
+    What runtimes load when they first work is loaded before: on a slow machine it holds up the loop for a whole lease.
+    """
+    import_module("amelia.orchestrator.graph")
 
     def make(seed: int, *, faults: Faults | None = None, **options: Any) -> Fleet:
         return Fleet(tmp_path / str(seed), postgres_server.fresh, seed, faults=faults or Faults(), **options)
