@@ -307,7 +307,7 @@ async def test_what_is_held_does_not_come_again_meanwhile(world: World) -> None:
     await world.sqs.send_message(QueueUrl=world.made.events_queue_url, MessageBody="held")
     [message] = await queue.receive(most=10, wait_seconds=5)
     for _ in range(3):
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.75)
         await queue.hold([message])
     assert await queue.receive(most=10, wait_seconds=0) == []
     await queue.release([message], after_seconds=0)
