@@ -7,14 +7,14 @@ import asyncpg
 
 from amelia.adapters.postgres.pool import AWAY
 
-_ORPHANS = """
-SELECT id, status FROM workflow w
+_LOOK = """
+SELECT 'orphan' AS what, id, status FROM workflow w
 WHERE status NOT IN ('completed', 'failed', 'cancelled', 'blocked', 'paused') AND lease_until IS NULL
     AND wake_at IS NULL AND queued_since IS NULL
     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.workflow_id = w.id AND o.destination = 'commands')
+UNION ALL SELECT 'ended', id, status FROM workflow WHERE status IN ('completed', 'failed', 'cancelled')
+UNION ALL SELECT 'taken', id, status FROM workflow WHERE status = 'in_progress' OR (status = 'pending' AND admitted)
 """
-_ENDED = "SELECT id, status FROM workflow WHERE status IN ('completed', 'failed', 'cancelled')"
-_TAKEN = "SELECT count(*) FROM workflow WHERE status = 'in_progress' OR (status = 'pending' AND admitted)"
 _LOOK_SECONDS = 0.05
 
 
@@ -45,9 +45,12 @@ class Watch:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _look(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        self.orphans.update((row["id"], row["status"]) for row in await connection.fetch(_ORPHANS))
-        self.most = max(self.most, await connection.fetchval(_TAKEN))
-        ended = {row["id"]: row["status"] for row in await connection.fetch(_ENDED)}
+        seen: dict[str, dict[str, str]] = {"orphan": {}, "ended": {}, "taken": {}}
+        for row in await connection.fetch(_LOOK):
+            seen[row["what"]][row["id"]] = row["status"]
+        self.orphans.update(seen["orphan"].items())
+        self.most = max(self.most, len(seen["taken"]))
+        ended = seen["ended"]
         known = {id_: was for id_, was in self._ended.items() if id_ not in self.retried}
         self.changed.update((id_, was, ended.get(id_, "")) for id_, was in known.items() if ended.get(id_) != was)
         self._ended = ended

@@ -68,7 +68,7 @@ class Fleet:
         self.settings = Settings(
             lease_seconds=lease_seconds,
             heartbeat_seconds=0.4,
-            sweep_seconds=0.1,
+            sweep_seconds=0.2,
             gap_seconds=0.2,
             resend_seconds=0.3,
             **settings,
