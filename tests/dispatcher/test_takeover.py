@@ -2,6 +2,9 @@
 
 import asyncio
 
+import msgspec
+import pytest
+
 from amelia.contract import commands as c
 from amelia.contract import events as e
 from amelia.contract.workflow import Budget, Money
@@ -33,6 +36,20 @@ async def test_a_session_that_says_it_works_is_not_taken_over_although_nothing_i
     await world.pass_time()
     await world.sweep()
     assert not (await world.workflow(workflow_id)).open
+
+
+@pytest.mark.parametrize(("visibility", "over"), [(60, False), (3, True)])
+async def test_a_router_that_died_is_waited_for_while_what_it_had_in_hand_is_hidden(
+    world: World, visibility: int, over: bool
+) -> None:
+    settings = msgspec.structs.replace(world.settings, visibility_seconds=visibility)
+    world = World(world.journal, world.url, world.objects, settings)
+    workflow_id = await working(world)
+    await world.pass_time()
+    await world.journal.drained("router", 60, "dead")
+    await world.sql("UPDATE consumer SET seen_at = now() - interval '9 s' WHERE instance = 'dead'")
+    await world.sweep()
+    assert (await world.workflow(workflow_id)).open is not over
 
 
 async def test_a_session_that_cannot_be_asked_is_taken_over_and_keeps_its_place(world: World) -> None:

@@ -190,10 +190,8 @@ class Journal(Protocol):
 
     async def fleet_events(self, after: Cursor | None, limit: int) -> FleetPage:
         """Events of every workflow after the cursor, each workflow's in its order, at most ``limit``, fewer when large.
-
-        What is once before a cursor stays all there is before it. ``None`` is the end: an empty page with the cursor
-        of now.
-        """
+        What is once before a cursor stays all there is before it. ``None`` is the end: an empty page, the cursor of
+        now."""
         ...
 
     async def due(self, limit: int, resend_seconds: float, destination: Destination | None = None) -> list[Outgoing]:
@@ -211,10 +209,9 @@ class Journal(Protocol):
     async def overdue(
         self, *, gap_seconds: float, limit: int, progress_seconds: float = 0, silence_seconds: float = 15
     ) -> Overdue:
-        """Leases that ran out before the router was last known to have read everything, waits that are over,
-        gaps open for longer than ``gap_seconds``, and attempts of which nothing was admitted for ``progress_seconds``
-        (0: however long). A router that fell silent is waited for ``silence_seconds``: it may have died with messages
-        in hand, which nobody else sees before their visibility has passed."""
+        """Leases that ran out, and gaps open for longer than ``gap_seconds``, before the router was last known to have
+        read everything (one that fell silent counts for ``silence_seconds``: what it had in hand is seen again then),
+        waits that are over, and attempts of which nothing was admitted for ``progress_seconds`` (0: however long)."""
         ...
 
     async def close_gap(self, workflow_id: str) -> Row | None:
