@@ -1,11 +1,12 @@
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, HERE, SERVICE, Server, invoke, new_session
+from .conftest import COMMAND, HERE, SERVICE, Server, invoke, new_session, wait_until
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -76,8 +77,11 @@ def test_logs_hold_what_a_session_prints_and_only_the_newest_stay(servers: Calla
     for _ in range(4):
         session = new_session()
         invoke(client, session)
-        while session in server.sessions():
-            pass
+        wait_until(partial(_is_gone, server, session))
     logs = sorted((server.state / "logs").glob("wf-*.log"))
     assert 1 <= len(logs) <= 2
     assert any("Invocation completed" in log.read_text() for log in logs)
+
+
+def _is_gone(server: Server, session: str) -> bool:
+    return session not in server.sessions()
