@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from amelia.adapters.local.objects import FolderObjects
 from amelia.adapters.postgres.journal import PostgresJournal
@@ -80,9 +81,8 @@ class Requests(NoForge):
         return PullRequest(url=f"https://forge/{branch}", number=7, draft=told["draft"], adopted=adopted)
 
 
-SETTINGS = Settings(
-    resend_seconds=0.1, sweep_seconds=0.1, gap_seconds=0, max_attempts=3, session_starts_per_second=1000
-)
+SETTINGS = Settings(resend_seconds=30, sweep_seconds=0.1, gap_seconds=0, max_attempts=3, session_starts_per_second=1000)
+"""Nothing is sent again while a test counts what came of it, however slow the machine."""
 
 
 class World:
@@ -156,6 +156,11 @@ class World:
         """The commands that are not settled."""
         return [row["id"] for row in await self.sql("SELECT id FROM outbox WHERE destination = 'commands'")]
 
+    async def send_again(self) -> None:
+        """What is not settled is due at once."""
+        await self.sql("UPDATE outbox SET next_at = now()")
+        await self.relay._pass()
+
     async def pass_time(self) -> None:
         """Parked workflows are due, leases have run out, and the router has read everything."""
         await self.sql("UPDATE workflow SET wake_at = now() - interval '1 s' WHERE wake_at IS NOT NULL")
@@ -172,3 +177,9 @@ class World:
 async def world(open_journal: Opener, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(attempt, "_CONFLICT_PAUSES", (0.01, 0.01))
     return World(await open_journal(size=6), database_url, FolderObjects(tmp_path))
+
+
+@pytest.fixture
+def impatient(world: World) -> World:
+    """The same world, which sends again after a moment what is not settled."""
+    return World(world.journal, world.url, world.objects, replace(world.settings, resend_seconds=0.1))

@@ -338,9 +338,9 @@ async def test_a_repository_that_is_away_is_tried_again_and_one_that_refuses_fai
     workflow_id = await handed_in(world)
     world.pushes.fails = Unavailable("no route to host")
     async with world.running():
-        await asyncio.sleep(0.3)
-        assert (await world.workflow(workflow_id)).phase == "delivering"
+        assert (await world.until(workflow_id, reason="no route to host")).phase == "delivering"
         world.pushes.fails = Refused("the branch is somebody else's; delete it")
+        await world.send_again()
         w = await world.until(workflow_id, status="failed")
     assert w.reason == "the branch is somebody else's; delete it"
 

@@ -20,32 +20,32 @@ async def nothing_is_left(world: World) -> bool:
     return await world.sql("SELECT FROM outbox") == []
 
 
-async def test_a_queue_that_loses_everything_loses_nothing(world: World) -> None:
-    commands = [await world.submitted() for _ in range(5)]
-    world.queue.loses = True
-    async with world.running():
-        await eventually(lambda: sent_often(world, 3), "each was sent several times")
-        assert world.runtimes.invocations == []
-        world.queue.loses = False
+async def test_a_queue_that_loses_everything_loses_nothing(impatient: World) -> None:
+    commands = [await impatient.submitted() for _ in range(5)]
+    impatient.queue.loses = True
+    async with impatient.running():
+        await eventually(lambda: sent_often(impatient, 3), "each was sent several times")
+        assert impatient.runtimes.invocations == []
+        impatient.queue.loses = False
         for command in commands:
-            await world.until(command.workflow_id, status="in_progress")
-        await eventually(lambda: nothing_is_left(world), "all is settled")
-    deduplications = [sending.deduplication for sending in world.queue.sent]
+            await impatient.until(command.workflow_id, status="in_progress")
+        await eventually(lambda: nothing_is_left(impatient), "all is settled")
+    deduplications = [sending.deduplication for sending in impatient.queue.sent]
     assert len(deduplications) == len(set(deduplications)), "FIFO drops a repeated one"
-    assert {sending.group for sending in world.queue.sent} == {command.workflow_id for command in commands}
+    assert {sending.group for sending in impatient.queue.sent} == {command.workflow_id for command in commands}
 
 
 async def sent_often(world: World, times: int) -> bool:
     return len(world.queue.sent) >= 5 * times
 
 
-async def test_a_command_that_was_received_and_never_acted_upon_is_sent_again(world: World) -> None:
+async def test_a_command_that_was_received_and_never_acted_upon_is_sent_again(impatient: World) -> None:
     """Its dispatcher died with it in hand, after it had acknowledged."""
-    command = await world.submitted()
-    await world.relay._pass()
-    await world.queue.acknowledge(await world.queue.receive(most=10, wait_seconds=1))
-    async with world.running():
-        await world.until(command.workflow_id, status="in_progress")
+    command = await impatient.submitted()
+    await impatient.relay._pass()
+    await impatient.queue.acknowledge(await impatient.queue.receive(most=10, wait_seconds=1))
+    async with impatient.running():
+        await impatient.until(command.workflow_id, status="in_progress")
 
 
 async def test_a_queue_that_is_away_gets_everything_when_it_is_back(world: World) -> None:

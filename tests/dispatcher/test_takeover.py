@@ -1,6 +1,7 @@
 """Attempts that fall silent or do nothing, and what is sent to those that work."""
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -125,6 +126,10 @@ async def test_a_message_reaches_the_open_attempt_in_the_same_epoch_and_comes_ag
     world.runtimes.answers = [Unavailable("no answer"), Unavailable("no answer")]
     await world.journal.execute(order(c.SendMessage, workflow_id, text="mind the rounding"))
     async with world.running():
+        for invocations in (2, 3):
+            await eventually(partial(_was_invoked, world, invocations), "it was tried")
+            assert len(await world.orders()) == 1
+            await world.send_again()
         await eventually(lambda: _nothing_is_ordered(world), "the order is settled")
     told = world.runtimes.invocations[1:]
     assert len(told) == 3
@@ -222,6 +227,10 @@ async def test_a_stop_that_fails_is_tried_again_at_once_and_then_by_its_order(wo
     await acting
     assert world.runtimes.stopped == [workflow_id]
     assert pause.id not in await world.orders()
+
+
+async def _was_invoked(world: World, times: int) -> bool:
+    return len(world.runtimes.invocations) == times
 
 
 async def _is(what: bool) -> bool:
