@@ -7,6 +7,7 @@ from shutil import which
 from amelia.drivers.base import Driver
 from amelia.drivers.retries import Patience
 from amelia.errors import Refused
+from amelia.loading import loading
 
 PLAYED = "AMELIA_PLAYED"
 """Set where a conversation file answers. It is played over the protocols of services: a driver that speaks none of
@@ -59,7 +60,8 @@ def _known(driver: str) -> None:
 def _anthropic(base_url: str | None, environ: Mapping[str, str], patience: Patience | None) -> Driver:
     token = "" if environ.get("ANTHROPIC_API_KEY") else environ.get("ANTHROPIC_AUTH_TOKEN", "").strip()
     key = "" if token else _needed("api:anthropic", "ANTHROPIC_API_KEY", environ)
-    from amelia.drivers.anthropic import AnthropicDriver
+    with loading("anthropic"):
+        from amelia.drivers.anthropic import AnthropicDriver
 
     address = base_url or environ.get("ANTHROPIC_BASE_URL") or None
     return AnthropicDriver(api_key=key, auth_token=token, base_url=address, patience=patience)
@@ -67,7 +69,8 @@ def _anthropic(base_url: str | None, environ: Mapping[str, str], patience: Patie
 
 def _openai(base_url: str | None, environ: Mapping[str, str], patience: Patience | None) -> Driver:
     key = _needed("api:openai", "OPENAI_API_KEY", environ)
-    from amelia.drivers.openai import OpenAIDriver
+    with loading("openai"):
+        from amelia.drivers.openai import OpenAIDriver
 
     address = base_url or environ.get("OPENAI_BASE_URL") or None
     return OpenAIDriver(api_key=key, base_url=address, patience=patience)
@@ -79,7 +82,8 @@ def _bedrock(base_url: str | None, environ: Mapping[str, str], patience: Patienc
         _needed("api:bedrock", "AWS_REGION", environ)
     if environ.get("AWS_ACCESS_KEY_ID"):
         _needed("api:bedrock", "AWS_SECRET_ACCESS_KEY", environ)
-    from amelia.drivers.bedrock import BedrockDriver, Credentials
+    with loading("aiobotocore.session"):
+        from amelia.drivers.bedrock import BedrockDriver, Credentials
 
     credentials = Credentials(
         access_key=environ.get("AWS_ACCESS_KEY_ID") or None,

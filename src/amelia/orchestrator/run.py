@@ -9,6 +9,7 @@ import msgspec
 
 from ..drivers.cast import Cast
 from ..drivers.prices import PriceList, price_list
+from ..loading import loading
 from ..memory.base import Memory
 from ..ports.agents import Announcer, ObjectStore
 from ..redaction import ours
@@ -54,8 +55,9 @@ async def run(
     Raises ``Unavailable`` when a model, the memory or the object store stays away: a later run goes on. Cancelling
     ends every process the run has started.
     """
-    from .announcing import AnnouncingSaver
-    from .graph import compile_graph
+    with loading("langgraph.graph"):
+        from .announcing import AnnouncingSaver
+        from .graph import compile_graph
 
     secrets = ours()
     secrets.learn("clone-token", job.clone_token)
