@@ -17,7 +17,7 @@ demo: setup ## Take the sample issue to a reviewed branch on a fleet of its own.
 	@KEEP=$(KEEP) $(BIN)/python examples/demo.py $(ARGS)
 
 test: setup ## Run every test. ARGS="-k word" passes on to pytest.
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Format, lint, types, imports between rooms, schemas up to date.
 	@$(BIN)/ruff format --check $(wildcard $(PATHS))

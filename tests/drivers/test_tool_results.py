@@ -1,14 +1,17 @@
-"""How a failed and an empty result are said to each service; the replay server does not read their content."""
+"""How a failed and an empty result are said to each service; the replay server does not read their content.
+
+The services' kits are imported where they are used: whoever collects the tests needs none of them."""
 
 import pytest
 
-from amelia.drivers import anthropic, bedrock, openai
 from amelia.drivers.base import Label, Message, Part, Request, Text, ToolCall, ToolResult
 
 ANSWER = Message("user", (Text("and go on"), ToolResult("c1", "gone", is_error=True), ToolResult("c2", "")))
 
 
 def test_anthropic_gets_results_first_with_their_failure_and_a_cache_mark_on_the_last_block() -> None:
+    from amelia.drivers import anthropic
+
     (message,) = anthropic._messages((ANSWER,))
     assert message["content"] == [
         {"type": "tool_result", "tool_use_id": "c1", "content": "gone", "is_error": True},
@@ -18,6 +21,8 @@ def test_anthropic_gets_results_first_with_their_failure_and_a_cache_mark_on_the
 
 
 def test_bedrock_gets_results_first_with_their_status_and_never_a_blank_text() -> None:
+    from amelia.drivers import bedrock
+
     (message,) = bedrock._messages((ANSWER,), cached=True)
     assert message["content"] == [
         {"toolResult": {"toolUseId": "c1", "content": [{"text": "gone"}], "status": "error"}},
@@ -28,11 +33,15 @@ def test_bedrock_gets_results_first_with_their_status_and_never_a_blank_text() -
 
 
 def test_bedrock_gets_neighbours_of_one_role_as_one_message() -> None:
+    from amelia.drivers import bedrock
+
     messages = (Message("user", (Text("a"),)), Message("user", (Text("b"),)), Message("assistant", (Text("c"),)))
     assert [message["role"] for message in bedrock._messages(messages, cached=False)] == ["user", "assistant"]
 
 
 def test_openai_gets_a_message_for_each_result_and_the_failure_in_words() -> None:
+    from amelia.drivers import openai
+
     calls: tuple[Part, ...] = (ToolCall("c1", "read_file", {"path": "a"}), ToolCall("c2", "list_files", {}))
     request = Request(
         model="m",
@@ -62,6 +71,8 @@ def test_openai_gets_a_message_for_each_result_and_the_failure_in_words() -> Non
     ],
 )
 def test_bedrock_models_that_may_not_know_cache_points_get_none(model: str, knows: bool) -> None:
+    from amelia.drivers import bedrock
+
     driver = bedrock.BedrockDriver(region="us-east-1", credentials=bedrock.Credentials())
     label = Label(workflow_id="w", issue="i", agent="a")
     messages = (Message("user", (Text("hello"),)),)
