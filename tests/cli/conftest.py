@@ -10,19 +10,13 @@ from amelia_cli.edge import guard
 from amelia_cli.main import _run
 
 from ..client.pretend_fleet import TOKEN, PretendFleet, Stage, serving
+from .commands import Commands, Ran, nursery
 
 AMELIA = (sys.executable, "-m", "amelia_cli.main")
 
 
-class Ran:
-    """What a command left: its exit code and what it wrote."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        assert "Traceback" not in err + out
-        self.code, self.out, self.err = code, out, err
-
-
 Amelia = Callable[..., Ran]
+Answering = Callable[[list[str], list[tuple[str, str]]], tuple[int, str]]
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +63,27 @@ def amelia(capfdbinary: pytest.CaptureFixture[bytes]) -> Amelia:
     return run
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    with nursery() as commands:
+        yield commands
+
+
 @pytest.fixture
-def process() -> Amelia:
+def process(commands: Commands) -> Amelia:
     """Runs a command in its own process, without a terminal."""
+    return commands.run
+
+
+@pytest.fixture
+def answering(commands: Commands) -> Answering:
+    """Runs a command in its own process on a terminal, and answers it."""
+    return commands.answer
+
+
+@pytest.fixture
+def interpreter() -> Amelia:
+    """Runs a command as people do, from the start of an interpreter on, without a terminal."""
 
     def run(*arguments: str) -> Ran:
         ended = subprocess.run(
@@ -91,26 +103,3 @@ def repository(surroundings: None) -> Path:
     for arguments in ("init -q -b main", "add -A", "commit -q -m start"):
         subprocess.run(["git", *arguments.split()], check=True)
     return here
-
-
-def answering(arguments: list[str], answers: list[tuple[str, str]]) -> tuple[int, str]:
-    """Runs on a terminal and types each answer once its question is there, one after the other."""
-    ours, theirs = os.openpty()
-    environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen([*AMELIA, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ) as ran:
-        os.close(theirs)
-        seen, place, waiting = "", 0, list(answers)
-        while True:
-            try:
-                seen += os.read(ours, 4096).decode(errors="replace")
-            except OSError:
-                break
-            while waiting and waiting[0][0] in seen[place:]:
-                question, answer = waiting.pop(0)
-                place = seen.index(question, place) + len(question)
-                os.write(ours, answer.encode() + b"\n")
-        code = ran.wait()
-    os.close(ours)
-    assert not waiting, seen
-    assert "Traceback" not in seen
-    return code, seen

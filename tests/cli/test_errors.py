@@ -199,6 +199,6 @@ def on_a_terminal(arguments: list[str], environ: dict[str, str]) -> bytes:
     return seen
 
 
-def test_the_command_runs_as_a_process(process: Amelia, tmp_path: Path) -> None:
-    assert process("--version").out.startswith("amelia, version")
-    assert process("workflows", "list").code == 7
+def test_the_command_runs_as_a_process(interpreter: Amelia, tmp_path: Path) -> None:
+    assert interpreter("--version").out.startswith("amelia, version")
+    assert interpreter("workflows", "list").code == 7

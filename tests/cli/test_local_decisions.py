@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Amelia, answering
+from .conftest import Amelia, Answering
 
 CONVERSATION = """
 version: 1
@@ -60,7 +60,7 @@ def events(amelia: Amelia, kind: str) -> list[dict[str, str]]:
 
 
 def test_a_plan_that_is_edited_is_carried_out_under_its_own_hash(
-    amelia: Amelia, conversation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    amelia: Amelia, answering: Answering, conversation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     editor = tmp_path / "editor.py"
     editor.write_text(
@@ -81,7 +81,7 @@ def test_a_plan_that_is_edited_is_carried_out_under_its_own_hash(
 
 
 def test_work_that_the_reviewer_refuses_is_sent_back_or_accepted_by_a_person(
-    amelia: Amelia, conversation: Path, monkeypatch: pytest.MonkeyPatch
+    amelia: Amelia, answering: Answering, conversation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversation.write_text(CONVERSATION.replace("VERDICT", BAD))
     Path("settings.amelia.yaml").write_text("profiles: {default: {max_iterations: 1}}")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import AMELIA, Amelia, answering
+from .commands import Commands
+from .conftest import Amelia, Answering
 
 CONVERSATION = """
 version: 1
@@ -44,49 +45,52 @@ def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_an_issue_becomes_a_branch_with_the_approval_given_later(process: Amelia, conversation: Path) -> None:
+def test_an_issue_becomes_a_branch_with_the_approval_given_later(interpreter: Amelia, conversation: Path) -> None:
     start = ["start", "issue.md", "--replay", str(conversation)]
-    first = process(*start)
+    first = interpreter(*start)
     assert (first.code, "--auto-approve" in first.err) == (0, True), first.err
     assert "the plan of 1 tasks waits for approval" in first.out
 
     wanted = Path("issue.md").read_text()
     Path("issue.md").write_text("# Something else\n")
-    conflict = process(*start)
+    conflict = interpreter(*start)
     assert (conflict.code, "has changed since" in conflict.err) == (5, True)
     Path("issue.md").write_text(wanted)
 
-    second = process(*start, "--auto-approve", "--wait", "--output", "json")
+    second = interpreter(*start, "--auto-approve", "--wait", "--output", "json")
     ended = json.loads(second.out)
     assert (second.code, ended["status"], ended["attempt"]) == (0, "completed", 2), second.err
     assert git("rev-parse", ended["branch"]) == ended["commit"]
     assert git("show", f"{ended['branch']}:total.py") == "total = int"
     assert git("status", "--porcelain") == ""
 
-    third = process(*start)
+    third = interpreter(*start)
     assert (third.code, "--new begins again" in third.err) == (0, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_was_interrupted_goes_on_where_it_was(process: Amelia, conversation: Path, number: signal.Signals) -> None:
+def test_what_was_interrupted_goes_on_where_it_was(
+    commands: Commands, conversation: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     conversation.write_text(CONVERSATION.replace("LATENCY", "60"))
     start = ["start", "issue.md", "--auto-approve", "--replay", str(conversation)]
-    running = subprocess.Popen(
-        [*AMELIA, *start], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
-    assert running.stdout
-    for line in running.stdout:
-        if "developer (round-once) starts" in line:
-            break
-    locked = process(*start)
-    assert (locked.code, "another amelia start works on" in locked.err) == (5, True)
-    running.send_signal(number)
-    _, err = running.communicate(timeout=30)
-    if number == signal.SIGINT:
-        assert (running.returncode, err) == (130, "interrupted; the same command goes on from here\n")
+    reading, writing = os.pipe()
+    with (tmp_path / "err").open("w+") as err, os.fdopen(reading) as out:
+        with commands.start(start, err.fileno(), writing, err.fileno()) as running:
+            os.close(writing)
+            for line in out:
+                if "developer (round-once) starts" in line:
+                    break
+            locked = commands.run(*start)
+            assert (locked.code, "another amelia start works on" in locked.err) == (5, True)
+            os.kill(running.pid, number)
+            code = running.ended()
+        err.seek(0)
+        if number == signal.SIGINT:
+            assert (code, err.read()) == (130, "interrupted; the same command goes on from here\n")
 
     conversation.write_text(CONVERSATION.replace("LATENCY", "0"))
-    again = process(*start)
+    again = commands.run(*start)
     assert again.code == 0, again.err
     assert "architect starts" not in again.out
     assert "completed" in again.out
@@ -103,7 +107,9 @@ SMALLER = """  - agent: architect
 """
 
 
-def test_a_plan_that_is_sent_back_here_is_planned_again_and_shown_with_what_changed(conversation: Path) -> None:
+def test_a_plan_that_is_sent_back_here_is_planned_again_and_shown_with_what_changed(
+    answering: Answering, conversation: Path
+) -> None:
     conversation.write_text(conversation.read_text() + SMALLER)
     start = ["start", "issue.md", "--replay", str(conversation)]
     code, seen = answering(

@@ -14,7 +14,7 @@ from amelia.contract.views import StartRequest, WorkflowView
 from amelia.contract.workflow import Budget, Money
 
 from ..client.pretend_fleet import PLAN, PretendFleet
-from .conftest import AMELIA, Amelia, answering
+from .conftest import AMELIA, Amelia, Answering
 
 pytestmark = pytest.mark.usefixtures("repository")
 
@@ -157,7 +157,7 @@ def test_events_come_as_lines_for_programs_and_the_end_as_the_last(amelia: Ameli
     ],
 )
 def test_on_a_terminal_the_plan_is_shown_and_asked_about(
-    working: PretendFleet, answers: list[tuple[str, str]], code: int, end: str
+    working: PretendFleet, answering: Answering, answers: list[tuple[str, str]], code: int, end: str
 ) -> None:
     ended, seen = answering(["start", "issue.md", "--remote"], answers)
     assert "Round the total" in seen
@@ -166,7 +166,9 @@ def test_on_a_terminal_the_plan_is_shown_and_asked_about(
         assert working.decisions[0].feedback == "too large"
 
 
-def test_work_that_the_reviewer_refuses_is_asked_about_even_when_plans_are_approved(working: PretendFleet) -> None:
+def test_work_that_the_reviewer_refuses_is_asked_about_even_when_plans_are_approved(
+    working: PretendFleet, answering: Answering
+) -> None:
     def refuses(workflow_id: str, request: StartRequest) -> None:
         working.change(workflow_id, requires="review", unresolved=("major: no test",))
         blocks(working, workflow_id)
@@ -200,7 +202,7 @@ def test_a_pause_is_told_to_whoever_waits_with_how_to_end_it(amelia: Amelia, fle
     assert ran.err.count("is paused: the budget is reached; amelia workflows resume wf-") == 1
 
 
-def test_auto_approved_nobody_is_asked(working: PretendFleet) -> None:
+def test_auto_approved_nobody_is_asked(working: PretendFleet, answering: Answering) -> None:
     def decide(workflow_id: str, request: StartRequest) -> None:
         blocks(working, workflow_id)
         ends(working, workflow_id)
