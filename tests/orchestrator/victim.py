@@ -1,7 +1,8 @@
-"""Runs a workflow in processes that may be killed. For each line of JSON it forks, runs, and says how the child ended.
+"""Runs workflows in processes that may be killed. For each line of JSON it forks, runs, and says how the child ended.
 What the child asked and told is in files, written before it could die."""
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -47,7 +48,7 @@ class Diary:
 
 async def run(folder: Path, workflow_id: str, epoch: int, fact: int, decision: Decision | None) -> None:
     world, diary = World(folder, workflow_id), Diary(folder)
-    world.plans(*(Task(id=name, title=name, description="", verification=f"test -f {name}.py") for name in NAMES))
+    world.plans(*map(task, NAMES))
     for name in NAMES:
         world.driver.on(
             "developer",
@@ -67,17 +68,24 @@ async def run(folder: Path, workflow_id: str, epoch: int, fact: int, decision: D
     diary._write("ended", ended.result or ended.state)
 
 
-def main(folder: Path, workflow_id: str) -> None:
+def task(name: str) -> Task:
+    """The first two are worked at once."""
+    needs = NAMES[:1] if name == NAMES[-1] else ()
+    return Task(id=name, title=name, description="", verification=f"test -f {name}.py", dependencies=needs)
+
+
+def main() -> None:
+    gc.freeze()
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
         child = os.fork()
         if not child:
             failpoints._failpoints = failpoints.Failpoints.read({"AMELIA_FAILPOINTS": order["failpoints"]})
             decision = msgspec.convert(order["decision"], Decision | None)
-            asyncio.run(run(folder, workflow_id, order["epoch"], order["fact"], decision))
+            asyncio.run(run(Path(order["folder"]), order["workflow_id"], order["epoch"], order["fact"], decision))
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main()
