@@ -1,6 +1,7 @@
 """A world for the orchestrator: a real repository, real checkpoints, and a model that says what a test wrote."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -101,7 +102,7 @@ class Recorder:
 
 class World:
     def __init__(self, folder: Path, workflow_id: str = "") -> None:
-        """``workflow_id``: of a world that is there already."""
+        """``workflow_id``: of a world that is there already. A repository that is not is made."""
         self.folder = folder
         self.repository = folder / "origin"
         self.objects = FolderObjects(folder / "objects")
@@ -113,7 +114,7 @@ class World:
         self.model = MODEL
         self.cast: Cast | None = None
         self.limits = Limits()
-        if not workflow_id:
+        if not self.repository.exists():
             self.seed({"calc.py": "def add(a, b):\n    return a - b\n", "README.md": "calc\n"})
 
     def seed(self, files: dict[str, str]) -> None:
@@ -121,7 +122,7 @@ class World:
         for name, text in files.items():
             (self.repository / name).write_text(text)
         if not (self.repository / ".git").exists():
-            self.git("init", "-q", "-b", "main")
+            self.git("init", "-q", "-b", "main", "--template=")
         self.git("add", "--all")
         self.git("commit", "-q", "-m", "as it was")
 
@@ -220,8 +221,15 @@ class World:
         return {name: self.git("show", f"{commit}:{name}") for name in names}
 
 
+@pytest.fixture(scope="session")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository that each world has a copy of."""
+    return World(tmp_path_factory.mktemp("world")).repository
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, origin: Path) -> World:
+    shutil.copytree(origin, tmp_path / origin.name)
     return World(tmp_path)
 
 

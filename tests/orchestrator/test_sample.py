@@ -1,5 +1,6 @@
 """The example, played over each service's protocol by a real replay server."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,18 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def broken() -> None:
+    assert suite(EXAMPLE) != 0
+
+
+@pytest.fixture
+def python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the example get the interpreter itself: a manager of versions would begin with a shell each
+    time."""
+    monkeypatch.setenv("PATH", f"{sys.base_prefix}/bin{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture(scope="module")
 def claude(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that does as Claude Code does."""
     program = tmp_path_factory.mktemp("bin") / "claude"
@@ -65,12 +78,12 @@ def suite(where: Path) -> int:
     return subprocess.run(command, cwd=where, capture_output=True).returncode
 
 
+@pytest.mark.usefixtures("broken", "python")
 @pytest.mark.parametrize("name", factory.names())
 async def test_the_example_is_mended(world: "World", replay: str, claude: Path, name: str) -> None:
     shutil.rmtree(world.repository)
     shutil.copytree(EXAMPLE, world.repository, ignore=shutil.ignore_patterns("__pycache__"))
     world.seed({})
-    assert suite(world.repository) != 0
     title, _, body = (EXAMPLE / "ISSUE.md").read_text().partition("\n")
     issue = Issue(id="ISSUE.md", title=title.removeprefix("# "), body=body)
 
