@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from amelia.adapters.postgres.journal import PostgresJournal
 
 Opener = Callable[..., "Awaitable[PostgresJournal]"]
+
+
+def pytest_configure() -> None:
+    """A process that a script starts in the background ignores Ctrl-C, and so does all that it starts; some tests press
+    it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -76,7 +76,7 @@ async def test_a_command_that_still_runs_when_the_limit_would_strike_is_cut_with
     begun = asyncio.create_task(nap.begun())
     while not begun.done():
         epoch += 1
-        live = Live(Account(epoch), ends=Ends(last_turn=LONG, cut=clock() + epoch / 2, session_seconds=60))
+        live = Live(Account(epoch), ends=Ends(last_turn=LONG, cut=clock() + 2 ** (epoch - 2), session_seconds=60))
         job = world.job(world.decided(), world.last_fact)
         assert (await world.run(job, epoch=epoch, live=live)).state == "paused"
     assert await nap.gone()
