@@ -31,7 +31,9 @@ async def test_a_rejected_plan_ends_as_failed_with_what_was_said(assemble: Assem
 async def test_an_approval_of_another_plan_is_refused_and_the_workflow_still_waits(assemble: Assemble) -> None:
     async with assemble(12) as fleet:
         workflow_id = await fleet.start()
-        w = await fleet.until(workflow_id, "blocked")
+        await fleet.until(workflow_id, "blocked")
+        await check_rest(fleet)
+        w = await fleet.look(workflow_id)
         for names in ({"plan_sha256": "0" * 64}, {"block_id": "another"}):
             stale: dict[str, Any] = {**names}
             with pytest.raises(Conflict, match="decide that"):

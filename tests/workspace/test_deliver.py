@@ -31,6 +31,12 @@ class Work(msgspec.Struct, frozen=True):
 Make = Callable[..., Awaitable[Work]]
 
 
+@pytest.fixture(autouse=True)
+def own_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A delivery clears away what others of the same workflow have left; those of these tests have one id."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 @pytest.fixture
 def make(origin: Path, tmp_path: Path) -> Make:
     async def made(text: str, workflow_id: str = "wf-1", branch: str = BRANCH) -> Work:
@@ -111,10 +117,7 @@ async def test_names_that_read_as_options_are_refused(make: Make) -> None:
         await work.to(Path("/x"), branch="--mirror")
 
 
-async def test_what_a_killed_delivery_left_goes_with_the_next_one(
-    origin: Path, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+async def test_what_a_killed_delivery_left_goes_with_the_next_one(origin: Path, make: Make, tmp_path: Path) -> None:
     left, others = tmp_path / "amelia-deliver-wf-1-old", tmp_path / "amelia-deliver-wf-2-old"
     for folder in (left, others):
         (folder / "deliver.git").mkdir(parents=True)
