@@ -100,17 +100,14 @@ class _Gate:
             return True
         self._told.add(what)
         if paused:
-            click.echo(
-                f"{current.id} is paused: {clean(current.reason)}; amelia workflows resume {current.id}", err=True
-            )
+            self._shown.note(f"{current.id} is paused: {clean(current.reason)}; amelia workflows resume {current.id}")
             return True
         if not self._asks:
             what = "a decision about its work" if current.requires == "review" else "approval"
             look = "diff" if current.requires == "review" else "plan"
-            click.echo(
+            self._shown.note(
                 f"{current.id} waits for {what}: amelia workflows {look} {current.id}, "
-                f"then amelia workflows approve {current.id}",
-                err=True,
+                f"then amelia workflows approve {current.id}"
             )
             return True
         self._shown.pause()

@@ -16,6 +16,7 @@ from .seen import Seen, advance
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.live import Live
     from rich.text import Text
 
     from amelia.contract.events import AnyEvent
@@ -24,7 +25,8 @@ _MARKS = {"waiting": "·", "working": "▸", "completed": "✓", "failed": "✗"
 
 
 class View(Protocol):
-    """A context in which events are shown. ``pause`` clears the screen for a question."""
+    """A context in which events are shown. ``pause`` clears the screen for a question; ``note`` says something beside
+    the events, to people."""
 
     def __enter__(self) -> "View": ...
     def __exit__(
@@ -32,12 +34,13 @@ class View(Protocol):
     ) -> None: ...
     def show(self, sequence: int, event: "AnyEvent") -> None: ...
     def unknown(self, sequence: int, kind: str, raw: bytes) -> None: ...
+    def note(self, said: str) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
 
 
 class Silent:
-    """Shows nothing."""
+    """Shows no event."""
 
     def __enter__(self) -> "View":
         return self
@@ -52,6 +55,9 @@ class Silent:
 
     def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
         pass
+
+    def note(self, said: str) -> None:
+        click.echo(said, err=True)
 
     def pause(self) -> None:
         pass
@@ -81,25 +87,25 @@ class Lines(Silent):
 
 
 class LiveView(Silent):
-    """The facts scroll by above a picture of the state: tasks, who is at work, last words, cost, time."""
+    """The facts scroll by above a picture of the state: tasks, who is at work, last words, cost, time. Each time it is
+    begun the picture is a new one: an old one would erase as many lines as it once had, whatever they are now."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.live import Live
 
         self.seen = Seen()
         self._began = time.monotonic()
-        self._console = Console(no_color=not coloured(), highlight=False, markup=False, emoji=False)
-        self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=8, transient=True)
+        self._console = Console(color_system="auto" if coloured() else None, highlight=False, markup=False, emoji=False)
+        self._live: Live | None = None
 
     def __enter__(self) -> View:
-        self._live.start()
+        self.resume()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self.pause()
 
     def show(self, sequence: int, event: "AnyEvent") -> None:
         self.seen = advance(self.seen, event)
@@ -109,10 +115,18 @@ class LiveView(Silent):
     def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
         self._console.print(f"--:--:--  {clean(kind)}")
 
+    def note(self, said: str) -> None:
+        self._console.print(said)
+
     def pause(self) -> None:
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def resume(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(console=self._console, get_renderable=self._picture, refresh_per_second=8, transient=True)
         self._live.start()
 
     def _picture(self) -> "RenderableType":

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-import click
-
 from amelia.client.stream import Streamed, frames
 from amelia.contract.views import CaughtUp, WorkflowView
 from amelia.contract.workflow import TERMINAL
 from amelia.errors import Unavailable
 
+from .printing import clean
 from .views import JsonLines, View
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def to_the_end(
     and with each ping.
     """
     last, live = after, False
-    for frame in frames(plane.url, plane.token, workflow_id, after=after, lost=_lost):
+    for frame in frames(plane.url, plane.token, workflow_id, after=after, lost=_lost(shown)):
         if isinstance(frame, Streamed):
             last = frame.sequence
             show(shown, frame)
@@ -66,7 +65,7 @@ def to_the_end(
 
 def until_caught_up(plane: "ControlPlane", workflow_id: str, shown: View, *, after: int = 0) -> None:
     """Shows what there is."""
-    for frame in frames(plane.url, plane.token, workflow_id, after=after, patience=30, lost=_lost):
+    for frame in frames(plane.url, plane.token, workflow_id, after=after, patience=30, lost=_lost(shown)):
         if isinstance(frame, Streamed):
             show(shown, frame)
         elif isinstance(frame, CaughtUp):
@@ -87,5 +86,5 @@ def _look(plane: "ControlPlane", workflow_id: str) -> WorkflowView | None:
         return None
 
 
-def _lost(why: str) -> None:
-    click.echo(f"the fleet does not answer ({why}); trying again", err=True)
+def _lost(shown: View) -> Callable[[str], None]:
+    return lambda why: shown.note(f"the fleet does not answer ({clean(why)}); trying again")
