@@ -3,11 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
 from .errors import Refused
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory_id: str = "amelia_memory-0000000000"
 
     api_host: str = "127.0.0.1"
-    api_port: int = 8420
+    api_port: Port = 8420
     api_token_file: str = ""
     max_body_bytes: int = 1_048_576
 
@@ -110,7 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Raises ``Refused`` naming the variable whose value does not fit."""
     values: dict[str, object] = {}
-    for name, kind in get_type_hints(Settings).items():
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
         variable = f"AMELIA_{name.upper()}"
         if variable in environ:
             values[name] = _parse(variable, environ[variable], kind)
@@ -127,10 +129,16 @@ def read_secret(path: str) -> str:
         raise Refused(f"the secret in {path} cannot be read ({type(error).__name__}); name a file that can") from error
 
 
-_WORDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Port: "a port from 1 to 65535",
+}
 
 
-def _parse(variable: str, text: str, kind: type) -> object:
+def _parse(variable: str, text: str, kind: Any) -> object:
     if variable == "AMELIA_DATABASE_URL" and text and not text.startswith(("postgresql://", "postgres://")):
         raise Refused("AMELIA_DATABASE_URL is no address of a PostgreSQL; give postgresql://user:password@host/amelia")
     try:

@@ -15,7 +15,9 @@ def test_settings_are_read_from_the_environment_and_have_defaults() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("AMELIA_API_PORT", "many", "AMELIA_API_PORT='many' does not fit.*unset it or give a whole number"),
+        ("AMELIA_API_PORT", "many", "AMELIA_API_PORT='many' does not fit.*unset it or give a port from 1 to 65535"),
+        ("AMELIA_API_PORT", "99999", "AMELIA_API_PORT='99999' does not fit.*give a port from 1 to 65535"),
+        ("AMELIA_MAX_RECEIVES", "many", "unset it or give a whole number"),
         ("AMELIA_LEASE_SECONDS", "", "AMELIA_LEASE_SECONDS='' does not fit"),
         ("AMELIA_DATABASE_URL", "localhost/amelia", "AMELIA_DATABASE_URL is no address.*give postgresql://"),
         ("AMELIA_DATABASE_URL", "mysql://u:secret@h/d", "AMELIA_DATABASE_URL is no address"),
