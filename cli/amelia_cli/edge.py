@@ -1,5 +1,6 @@
 """The edge of every command: whatever happened becomes one sentence on stderr and an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -8,6 +9,14 @@ import click
 
 SUCCESS, FAILED, USAGE, NOT_SIGNED_IN, NOT_FOUND, CONFLICT, UNAVAILABLE = 0, 1, 2, 3, 4, 5, 7
 INTERNAL, INTERRUPTED, PIPE_CLOSED = 70, 130, 141
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def open_streams() -> None:
+    """A stream that was closed before we began is as good as ``/dev/null``; what is opened next must not be it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - until the end
 
 
 def guard(arguments: list[str], run: Callable[[list[str]], object]) -> int:
@@ -25,11 +34,19 @@ def guard(arguments: list[str], run: Callable[[list[str]], object]) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         return _tell(arguments, "interrupted", INTERRUPTED, str(error) or "interrupted")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return PIPE_CLOSED
     except Exception as error:  # noqa: BLE001, RUF100 - the last resort; a traceback is for AMELIA_DEBUG
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _write_no_more()
+            why = f"nothing more can be written: {error.strerror}; make room, or send the output elsewhere"
+            return _tell(arguments, "refused", USAGE, why)
         return _error(arguments, error)
     return SUCCESS
+
+
+def _write_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _error(arguments: list[str], error: Exception) -> int:

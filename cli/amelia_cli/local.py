@@ -29,7 +29,7 @@ from .edge import FAILED
 from .local_run import LocalRun
 from .model import check_model, model
 from .printing import clean, document, dollars, json_line, paint_status
-from .record import Record, now
+from .record import Record, now, place
 from .start import budget
 from .story import plan_view
 from .telling import telling
@@ -152,7 +152,7 @@ def _go_on(record: Record, asked: "Asked", shown: View) -> None:
 
 def _open(asked: "Asked", found: Issue, url: str, shown: View) -> Record:
     """The last run of this issue on this repository, or the first of a new one."""
-    runs = state_directory() / "local"
+    runs = place(state_directory() / "local")
     number = 1
     while (runs / _id(url, found, number + 1)).is_dir():
         number += 1

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from .edge import guard
+from .edge import guard, open_streams
 from .lazy import LazyGroup
 
 _COMMANDS = {
@@ -47,6 +47,7 @@ click.version_option(package_name="amelia", prog_name="amelia")(amelia)
 
 def main() -> int:
     """Runs ``sys.argv`` and gives the exit code."""
+    open_streams()
     if "_AMELIA_COMPLETE" in os.environ:
         amelia(prog_name="amelia")
     return guard(sys.argv[1:], _run)

@@ -14,7 +14,7 @@ from amelia.contract.codec import encode
 from amelia.contract.envelope import Event
 from amelia.domain.lessons import learnt
 from amelia.domain.workflow import Workflow
-from amelia.errors import Conflict
+from amelia.errors import Conflict, Refused
 from amelia.redaction import ours
 
 from .story import FILE, Story
@@ -26,6 +26,18 @@ Changed = Callable[[Workflow, Workflow, str], None]
 
 if TYPE_CHECKING:
     from amelia.adapters.local.lessons import LocalLessons
+
+
+def place(folder: Path) -> Path:
+    """``folder``, where runs are kept, made when it is not there. Raises ``Refused`` when it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        why = "" if os.access(folder, os.W_OK | os.X_OK) else "Permission denied"
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise Refused(f"{folder} cannot hold what is worked here: {why}; choose another place with AMELIA_STATE_DIR")
+    return folder
 
 
 class Record(Story):

@@ -202,3 +202,39 @@ def on_a_terminal(arguments: list[str], environ: dict[str, str]) -> bytes:
 def test_the_command_runs_as_a_process(interpreter: Amelia, tmp_path: Path) -> None:
     assert interpreter("--version").out.startswith("amelia, version")
     assert interpreter("workflows", "list").code == 7
+
+
+# Streams that are none
+
+
+def redirected(how: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command as a shell runs it with ``how`` behind it."""
+    command = ["sh", "-c", f'"$@" {how}', "sh", *AMELIA, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("how", [">&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_terminal_and_takes_nothing(fleet: PretendFleet, how: str) -> None:
+    view = fleet.add()
+    ran = redirected(how, "workflows", "list")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (view.id in ran.stdout) == (how == "<&-")
+
+
+def test_a_full_disk_is_one_sentence(fleet: PretendFleet) -> None:
+    fleet.add()
+    ran = redirected(">/dev/full", "workflows", "list")
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "amelia: nothing more can be written: No space left on device; make room, or send the output elsewhere\n",
+    )
+
+
+def test_a_state_directory_that_cannot_be_written_is_refused(
+    amelia: Amelia, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMELIA_STATE_DIR", str(repository / "issue.md"))
+    ran = amelia("start", "issue.md")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "issue.md/local cannot hold what is worked here" in ran.err
+    assert "choose another place with AMELIA_STATE_DIR" in ran.err
