@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amelia.contract.views import DecisionRequest, ReviseRequest
-from amelia.errors import Conflict
+from amelia.errors import Conflict, Refused
 
 from . import options
 from .printing import clean, clean_block, document, paint_status, plan_lines
@@ -14,8 +14,14 @@ from .terminal import can_ask
 if TYPE_CHECKING:
     from amelia.client.http import ControlPlane
     from amelia.contract.plan import Plan
-    from amelia.contract.views import PlanView
+    from amelia.contract.views import PlanView, WorkflowView
 
+_INSTEAD = {
+    "paused": "amelia workflows resume {0} lets it go on",
+    "completed": "amelia workflows diff {0} shows its work",
+    "failed": "amelia workflows retry {0} tries it again",
+    "cancelled": "amelia workflows retry {0} takes it up again",
+}
 _HASH = "Decide only if this is the plan."
 
 
@@ -36,8 +42,9 @@ def approve(
     settings: str | None,
     output: str,
 ) -> None:
-    """Approve the plan, so that the Developer carries it out. On a terminal it is shown first, and you are asked.
+    """Approve the plan, so that the Developer carries it out. It is shown first, and you are asked.
 
+    Where nobody can be asked, say --yes, or name the plan with --plan-sha256.
     Where work waits that the Reviewer does not accept, this delivers it as it is, with what is unresolved.
 
     What is approved is the plan that was shown: should it change meanwhile, the answer is a conflict that says what
@@ -54,8 +61,15 @@ def approve(
     if plan_sha256:
         decision = DecisionRequest(plan_sha256=plan_sha256, tasks=tasks)
     else:
+        if not key:
+            _waits(plane, workflow_id)
         seen = plane.plan(workflow_id)
-        if not yes and output == "text" and can_ask() and not _confirmed(seen, tasks):
+        if not yes and not (output == "text" and can_ask()):
+            raise Refused(
+                f"nobody here was shown the plan of {workflow_id}; approve it unseen with --yes, "
+                f"or this one alone with --plan-sha256 {seen.plan_sha256}"
+            )
+        if not yes and not _confirmed(seen, tasks):
             click.echo(f"{workflow_id} still waits")
             return
         decision = DecisionRequest(block_id=seen.block_id, plan_sha256=seen.plan_sha256, tasks=tasks)
@@ -157,7 +171,16 @@ def _named(plane: "ControlPlane", workflow_id: str, plan_sha256: str) -> tuple[s
     """The plan that was named, else the block and the plan that wait now."""
     if plan_sha256:
         return "", plan_sha256
+    seen = _waits(plane, workflow_id)
+    return seen.block_id, seen.plan_sha256
+
+
+def _waits(plane: "ControlPlane", workflow_id: str) -> "WorkflowView":
+    """Raises ``Conflict`` when nothing of it is to be decided now, with what is to be done instead."""
     seen = plane.workflow(workflow_id)
     if seen.status != "blocked":
-        raise Conflict(f"{workflow_id} is {seen.status}; only blocked workflows have a plan to decide")
-    return seen.block_id, seen.plan_sha256
+        way = _INSTEAD.get(seen.status, "amelia workflows logs {0} --follow shows when its plan waits").format(
+            workflow_id
+        )
+        raise Conflict(f"{workflow_id} is {seen.status}; only blocked workflows can be decided: {way}")
+    return seen

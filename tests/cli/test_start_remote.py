@@ -116,7 +116,7 @@ def test_following_without_a_terminal_says_how_to_approve_and_stays(amelia: Amel
         while not (blocked := [v.id for v in working.views.values() if v.status == "blocked"]):
             done.wait(0.05)
         done.wait(0.3)
-        assert amelia_elsewhere("workflows", "approve", blocked[0]).returncode == 0
+        assert amelia_elsewhere("workflows", "approve", blocked[0], "--yes").returncode == 0
 
     done = threading.Event()
     approving = threading.Thread(target=approve)
