@@ -1,6 +1,8 @@
 """``amelia start --remote``: the fleet works it, and we may watch."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +75,7 @@ def _stay(plane: ControlPlane, started: WorkflowView, asked: "Asked", *, auto: b
     silent = asked.mode == "wait"
     if asked.output == "text":
         click.echo(started.id, err=silent)
-    with view(asked.output, silent=silent) as shown:
+    with _left_alone(started.id), view(asked.output, silent=silent) as shown:
         gate = _Gate(plane, shown, asks=asked.output == "text" and not silent and can_ask(), auto=auto)
         ended = to_the_end(plane, started.id, shown, blocked=gate.blocked)
     if asked.output == "json":
@@ -82,6 +84,16 @@ def _stay(plane: ControlPlane, started: WorkflowView, asked: "Asked", *, auto: b
         _say(ended)
     if ended.status in ("failed", "cancelled"):
         raise click.exceptions.Exit(FAILED)
+
+
+@contextmanager
+def _left_alone(workflow_id: str) -> Iterator[None]:
+    """Whoever ends the command does not end the workflow, and is told so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        verbs = f"amelia workflows logs {workflow_id} --follow shows it, amelia workflows cancel {workflow_id} ends it"
+        raise KeyboardInterrupt(f"interrupted; the fleet goes on with {workflow_id}: {verbs}") from None
 
 
 class _Gate:

@@ -1,6 +1,7 @@
 """``amelia start --remote`` against a fleet."""
 
 import json
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -200,6 +201,23 @@ def test_a_pause_is_told_to_whoever_waits_with_how_to_end_it(amelia: Amelia, fle
     resuming.join()
     assert ran.code == 0
     assert ran.err.count("is paused: the budget is reached; amelia workflows resume wf-") == 1
+
+
+def test_an_interruption_says_that_the_fleet_goes_on_and_how_to_follow_or_end_it(fleet: PretendFleet) -> None:
+    fleet.on_start = lambda workflow_id, request: blocks(fleet, workflow_id)
+    started = subprocess.Popen(
+        [*AMELIA, "start", "issue.md", "--remote"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stdout
+    workflow_id = started.stdout.readline().strip()
+    started.stdout.readline()
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate(timeout=20)
+    assert (started.returncode, err.splitlines()[-1]) == (
+        130,
+        f"interrupted; the fleet goes on with {workflow_id}: amelia workflows logs {workflow_id} --follow shows it, "
+        f"amelia workflows cancel {workflow_id} ends it",
+    )
 
 
 def test_auto_approved_nobody_is_asked(working: PretendFleet, answering: Answering) -> None:
