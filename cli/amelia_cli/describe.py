@@ -1,15 +1,35 @@
 """One event in one line of English."""
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 from amelia.contract import events as e
 from amelia.contract.workflow import Budget, Money
 
-from .printing import bounds, clean, dollars
+from .printing import bounds, clean, counted, dollars
+
+_Requires = Literal["approval", "review", ""]
 
 
-def describe(event: e.AnyEvent) -> str:
-    """Without time and without control characters."""
+class Narrator:
+    """Tells events one after the other. A decision names its block alone; whether it is about a plan or about work is
+    known of the blocks that were told before it."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, _Requires] = {}
+
+    def tell(self, event: e.AnyEvent) -> str:
+        if isinstance(event, e.WorkflowBlocked):
+            self._blocks[event.id] = event.requires
+        return describe(event, self._blocks.get(getattr(event, "block_id", ""), ""))
+
+
+def describe(event: e.AnyEvent, requires: _Requires = "") -> str:
+    """Without time and without control characters. ``requires`` is what a decision's block did, "" when unknown."""
+    if requires == "review" and isinstance(event, e.WorkflowApproved):
+        return clean(f"the work is accepted as it is by {event.approved_by}")
+    if requires and isinstance(event, e.WorkflowRevised):
+        whom = "developer" if requires == "review" else "architect"
+        return clean(f"back to the {whom} by {event.revised_by}" + _because(event.feedback))
     return clean(_said(event))
 
 
@@ -95,7 +115,7 @@ def _ordered(event: _Ordered) -> str:
         case e.WorkflowAdmitted():
             return "admitted" + (f" after it waited for {event.waited_for}" if event.waited_for else "")
         case e.WorkflowRevised():
-            return f"back to the architect by {event.revised_by}" + _because(event.feedback)
+            return f"sent back by {event.revised_by}" + _because(event.feedback)
         case e.ApprovalVote():
             return f"the {event.voter} asks for a person" + _because(event.rule)
         case e.ApprovalReminder():
@@ -129,7 +149,7 @@ def _said_by_runtime(event: e.RuntimeFact | e.RuntimeProgress) -> str:
             if event.requires == "review":
                 against = "; ".join(event.unresolved[:3]) or "the review is not satisfied"
                 return f"the work waits for a person: {against}"
-            tasks = f" of {len(event.plan.tasks)} tasks" if event.plan else ""
+            tasks = f" of {counted(len(event.plan.tasks), 'task')}" if event.plan else ""
             return f"the plan{tasks} waits for approval: {event.plan_sha256[:12]}"
         case e.AgentStarted():
             return f"{_who(event.agent, event.task_id)} starts" + _round(event.round)

@@ -27,7 +27,8 @@ class Voice(msgspec.Struct, frozen=True):
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """``words`` are the latest that was heard, of ``agent`` where it was one; ``voices`` are all agents at
-    work now, in the order in which they began. ``spent`` is per attempt."""
+    work now, in the order in which they began. ``spent`` is per attempt. ``review`` is the block that waits, or waited,
+    for a decision about work instead of a plan."""
 
     phase: str = "pending"
     attempt: int = 0
@@ -37,6 +38,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     steps: dict[str, Step] = {}
     voices: dict[tuple[str, str], Voice] = {}
     spent: dict[int, Money] = {}
+    review: str = ""
 
     @property
     def cost_microdollars(self) -> int:
@@ -49,10 +51,14 @@ def advance(seen: Seen, event: e.AnyEvent) -> Seen:
         case e.AttemptOpened():
             return replace(seen, attempt=event.attempt, phase="starting", words="", voices={})
         case e.WorkflowBlocked(requires="review"):
-            return replace(seen, phase="blocked", words="the work waits for a person", voices={})
+            return replace(seen, phase="blocked", words="the work waits for a person", voices={}, review=event.id)
         case e.WorkflowBlocked():
             steps = {task.id: Step(task.title) for task in event.plan.tasks} if event.plan else {}
             return replace(seen, phase="blocked", plan=event.plan, steps=steps, words="the plan waits", voices={})
+        case e.WorkflowApproved() if event.block_id == seen.review:
+            return replace(seen, phase="approved", words=f"accepted by {event.approved_by}")
+        case e.WorkflowRevised() if event.block_id == seen.review:
+            return replace(seen, phase="pending", words=f"sent back by {event.revised_by}")
         case e.WorkflowApproved():
             steps = {id_: step for id_, step in seen.steps.items() if not event.tasks or id_ in event.tasks}
             return replace(seen, phase="approved", steps=steps, words=f"approved by {event.approved_by}")

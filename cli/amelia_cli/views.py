@@ -10,7 +10,7 @@ import msgspec
 
 from amelia.contract.codec import encode
 
-from .describe import describe, is_progress
+from .describe import Narrator, is_progress
 from .printing import clean, coloured, duration
 from .seen import Seen, advance
 
@@ -79,8 +79,11 @@ class JsonLines(Silent):
 class Lines(Silent):
     """One line an event: its UTC time, its sequence, what it says."""
 
+    def __init__(self) -> None:
+        self._narrator = Narrator()
+
     def show(self, sequence: int, event: "AnyEvent") -> None:
-        click.echo(f"{event.timestamp[11:19] or '--:--:--'} {sequence:>4}  {describe(event)}")
+        click.echo(f"{event.timestamp[11:19] or '--:--:--'} {sequence:>4}  {self._narrator.tell(event)}")
 
     def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
         click.echo(f"--:--:-- {sequence:>4}  {clean(kind)}")
@@ -94,6 +97,7 @@ class LiveView(Silent):
         from rich.console import Console
 
         self.seen = Seen()
+        self._narrator = Narrator()
         self._began = time.monotonic()
         self._console = Console(color_system="auto" if coloured() else None, highlight=False, markup=False, emoji=False)
         self._live: Live | None = None
@@ -110,7 +114,7 @@ class LiveView(Silent):
     def show(self, sequence: int, event: "AnyEvent") -> None:
         self.seen = advance(self.seen, event)
         if not is_progress(event):
-            self._console.print(f"{event.timestamp[11:19] or '--:--:--'}  {describe(event)}")
+            self._console.print(f"{event.timestamp[11:19] or '--:--:--'}  {self._narrator.tell(event)}")
 
     def unknown(self, sequence: int, kind: str, raw: bytes) -> None:
         self._console.print(f"--:--:--  {clean(kind)}")

@@ -8,7 +8,7 @@ from amelia.client.fleet_stream import FleetEvent, FleetFrame, Wanted, fleet_fra
 from amelia.contract.workflow import Status
 
 from . import options
-from .describe import describe
+from .describe import Narrator
 from .printing import clean, paint
 from .views import JsonLines
 
@@ -45,10 +45,10 @@ def watch(
     """
     plane = options.reach(url, profile, settings)
     wanted = Wanted(status=statuses, types=types, repositories=repositories)
-    place = after
+    place, narrator = after, Narrator()
     try:
         for frame in fleet_frames(plane.url, plane.token, after=after, wanted=wanted, lost=_lost):
-            _show(frame, output)
+            _show(frame, output, narrator)
             place = frame.cursor
     except KeyboardInterrupt:
         if output != "json" and place:
@@ -56,13 +56,13 @@ def watch(
         raise
 
 
-def _show(frame: FleetFrame, output: str) -> None:
+def _show(frame: FleetFrame, output: str, narrator: Narrator) -> None:
     if not isinstance(frame, FleetEvent):
         return
     if output == "json":
         JsonLines().unknown(frame.sequence, frame.type, frame.raw)
         return
-    said = describe(cast("AnyEvent", frame.event)) if frame.event is not None else clean(frame.type)
+    said = narrator.tell(cast("AnyEvent", frame.event)) if frame.event is not None else clean(frame.type)
     when = frame.event.timestamp[11:19] if frame.event is not None else ""
     click.echo(f"{when or '--:--:--'} {paint(clean(frame.workflow_id)[:11], 'cyan')} {frame.sequence:>4}  {said}")
 

@@ -6,7 +6,7 @@ import pytest
 from amelia.contract import events as e
 from amelia.contract.plan import Plan, Task, Verdict
 from amelia.contract.workflow import Budget, ClaimCheck, Issue, Money
-from amelia_cli.describe import describe
+from amelia_cli.describe import Narrator, describe
 from amelia_cli.printing import ago, cells, clean, duration
 from amelia_cli.seen import Seen, advance
 from amelia_cli.views import LiveView
@@ -104,6 +104,22 @@ def test_tasks_stay_as_they_are_when_the_work_waits_for_a_person() -> None:
     seen = advance(seen, e.TaskCompleted(**of(task_id="one", status="completed")))
     seen = advance(seen, e.WorkflowBlocked(**of(plan_sha256="h", plan=PLAN, requires="review")))
     assert (seen.phase, seen.steps["one"].status) == ("blocked", "completed")
+    revised = advance(seen, e.WorkflowRevised(**of(block_id="x", plan_sha256="h", revised_by="root", feedback="f")))
+    assert (revised.phase, revised.steps["one"].status) == ("pending", "completed")
+
+
+def test_a_decision_about_work_is_told_apart_from_one_about_a_plan() -> None:
+    told = Narrator()
+    decided: dict[str, Any] = {"workflow_id": "wf", "plan_sha256": "h"}
+    revised = {**decided, "revised_by": "root", "feedback": "smaller"}
+    approved = {**decided, "approved_by": "root"}
+    told.tell(e.WorkflowBlocked(id="plan", workflow_id="wf", plan_sha256="h", plan=PLAN))
+    told.tell(e.WorkflowBlocked(id="work", workflow_id="wf", plan_sha256="h", requires="review"))
+    assert told.tell(e.WorkflowRevised(id="1", block_id="plan", **revised)) == "back to the architect by root: smaller"
+    assert told.tell(e.WorkflowRevised(id="2", block_id="work", **revised)) == "back to the developer by root: smaller"
+    assert told.tell(e.WorkflowRevised(id="3", block_id="before", **revised)) == "sent back by root: smaller"
+    assert told.tell(e.WorkflowApproved(id="4", block_id="plan", **approved)) == "approved by root: plan h"
+    assert told.tell(e.WorkflowApproved(id="5", block_id="work", **approved)) == "the work is accepted as it is by root"
 
 
 def test_the_picture_shows_each_task_with_what_is_heard_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_an_issue_becomes_a_branch_with_the_approval_given_later(interpreter: Am
     start = ["start", "issue.md", "--replay", str(conversation)]
     first = interpreter(*start)
     assert (first.code, "--auto-approve" in first.err) == (0, True), first.err
-    assert "the plan of 1 tasks waits for approval" in first.out
+    assert "the plan of 1 task waits for approval" in first.out
 
     wanted = Path("issue.md").read_text()
     Path("issue.md").write_text("# Something else\n")
