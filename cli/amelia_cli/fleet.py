@@ -3,8 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -17,6 +16,7 @@ from amelia.errors import Refused, Unavailable
 
 from .options import output as output_option
 from .printing import cells, document, duration
+from .signals import like_ctrl_c
 
 if TYPE_CHECKING:
     from amelia.adapters.local.fleet import Fleet
@@ -55,7 +55,7 @@ def up(state_dir: Path | None, port: int | None, detach: bool, replay: tuple[Pat
     state = _open(state_dir)
     options = Options(state_dir=state.root, port=port or _default_port(), replay=replay)
     try:
-        with _interruptible():
+        with like_ctrl_c():
             running = fleet.up(state, options, _say_to(output), attached=not detach)
     except Unavailable as error:
         for note in getattr(error, "__notes__", []):
@@ -156,18 +156,3 @@ def _attend(running: "Fleet") -> None:
     if asked.is_set():
         click.echo("\nstopping ...", err=True)
     running.stop()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """While starting, the other signals stop it like Ctrl-C."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

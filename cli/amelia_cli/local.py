@@ -30,6 +30,7 @@ from .local_run import LocalRun
 from .model import check_model, model
 from .printing import clean, document, dollars, json_line, paint_status
 from .record import Record, now, place
+from .signals import like_ctrl_c
 from .start import budget
 from .story import plan_view
 from .telling import telling
@@ -133,7 +134,8 @@ def worked(record: Record, asked: "Asked", stack: ExitStack, shown: View, *, ask
 @contextmanager
 def _interrupted() -> Iterator[None]:
     try:
-        yield
+        with like_ctrl_c():
+            yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {_GO_ON}") from None
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from amelia.contract import events as e
 from amelia.contract.views import (
     ArtifactList,
@@ -20,7 +22,7 @@ from amelia.domain.shown import lesson_view
 from amelia.domain.usage import usage_view
 from amelia.errors import AmeliaError, NotFound, Refused
 
-from .story import FILE, Story, plan_view
+from .story import FILE, Story, held, plan_view
 
 if TYPE_CHECKING:
     from amelia.adapters.local.objects import FolderObjects
@@ -66,7 +68,11 @@ class LocalPlane:
         return found[0]
 
     def workflow(self, workflow_id: str) -> WorkflowView:
-        return self._read(workflow_id)[0].view()
+        view = self._read(workflow_id)[0].view()
+        if view.status != "in_progress" or held(self._folder / workflow_id):
+            return view
+        why = f"interrupted: its process is gone; amelia start {view.issue.url or 'with the same ISSUE'} goes on"
+        return replace(view, status="pending", phase="", reason=why)
 
     def plan(self, workflow_id: str) -> PlanView:
         story, _ = self._read(workflow_id)

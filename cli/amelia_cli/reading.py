@@ -122,7 +122,7 @@ _NEXT = {
 _GO_ON = "the amelia start that began it goes on"
 _NEXT_HERE = {
     "pending": _GO_ON,
-    "in_progress": f"if its process is gone, {_GO_ON}",
+    "approved": _GO_ON,
     "blocked": f"{_GO_ON}, and asks for a decision",
     "refused": f"amelia workflows diff {{0}} --local; {_GO_ON}, and asks what becomes of it",
     "paused": f"{_GO_ON}, with a larger --budget where that was reached",

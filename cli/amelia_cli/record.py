@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from amelia.domain.workflow import Workflow
 from amelia.errors import Conflict, Refused
 from amelia.redaction import ours
 
-from .story import FILE, Story
+from .story import FILE, LOCK, Story
 from .views import View
 
 Changed = Callable[[Workflow, Workflow, str], None]
@@ -51,12 +52,10 @@ class Record(Story):
         super().__init__(folder)
         self._shown = shown
         self.changed: Changed | None = None
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _taken(self._lock):
             os.close(self._lock)
-            raise Conflict(f"another amelia start works on {folder.name}; wait for it, or end it first") from None
+            raise Conflict(f"another amelia start works on {folder.name}; wait for it, or end it first")
         self._file = (folder / FILE).open("a+b")
         self._file.seek(0)
         self._file.truncate(max((end for _, end in self.read(self._file)), default=0))
@@ -101,6 +100,18 @@ class Announcer:
     def progress(self, event: Event) -> None:
         if not isinstance(event, e.RuntimeHeartbeat):
             self._record.append(event)
+
+
+def _taken(lock: int) -> bool:
+    """Tried again for a moment: who only looks whether somebody holds it holds it meanwhile."""
+    for pause in (0.02, 0.1, 0.0):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+        else:
+            return True
+    return False
 
 
 def now() -> str:

@@ -1,5 +1,7 @@
 """What the events of a workflow that is worked here tell: one JSON object a line in ``events.jsonl``."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +20,7 @@ from amelia.domain.workflow import Block, Workflow
 from amelia.errors import Malformed, Refused
 from amelia.ports.agents import ObjectStore
 
-FILE = "events.jsonl"
+FILE, LOCK = "events.jsonl", "lock"
 
 
 class Story:
@@ -68,6 +70,21 @@ class Story:
             self.fold(event)
             end += len(line)
             yield event, end
+
+
+def held(folder: Path) -> bool:
+    """Whether a process works on it: who holds its lock lives."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 async def plan_view(story: Story, block: Block, objects: ObjectStore) -> PlanView:

@@ -68,7 +68,7 @@ def test_an_issue_becomes_a_branch_with_the_approval_given_later(interpreter: Am
     assert (third.code, "--new begins again" in third.err) == (0, True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_what_was_interrupted_goes_on_where_it_was(
     commands: Commands, conversation: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -83,11 +83,17 @@ def test_what_was_interrupted_goes_on_where_it_was(
                     break
             locked = commands.run(*start)
             assert (locked.code, "another amelia start works on" in locked.err) == (5, True)
+            assert "in_progress (executing)" in commands.run("workflows", "list", "--local").out
             os.kill(running.pid, number)
             code = running.ended()
         err.seek(0)
-        if number == signal.SIGINT:
+        if number != signal.SIGKILL:
             assert (code, err.read()) == (130, "interrupted; the same command goes on from here\n")
+    [listed] = json.loads(commands.run("workflows", "list", "--local", "--output", "json").out)["items"]
+    assert (listed["status"], listed["phase"], "interrupted" in listed["reason"]) == ("pending", "", True)
+    shown = commands.run("workflows", "show", listed["id"], "--local").out
+    assert "next: the amelia start that began it goes on" in shown
+    assert number != signal.SIGKILL or "its process is gone; amelia start with the same ISSUE goes on" in shown
 
     conversation.write_text(CONVERSATION.replace("LATENCY", "0"))
     again = commands.run(*start)
