@@ -8,7 +8,7 @@ import pytest
 from amelia.contract import events as e
 
 from ..client.pretend_fleet import PretendFleet
-from .conftest import AMELIA
+from .conftest import AMELIA, Amelia
 
 WORKFLOW = "wf-3f2a0000-0000-4000-8000-000000000000"
 
@@ -57,6 +57,16 @@ def test_programs_get_the_frames(told: PretendFleet) -> None:
     assert "type=agent_message" in told.asked[0]
     assert code == 130
     assert json.loads(err)["error"]["kind"] == "interrupted"
+
+
+def test_a_token_that_is_refused_before_the_stream_begins_is_told_as_such(amelia: Amelia, told: PretendFleet) -> None:
+    told.faults = ["403"]
+    told.refusal = b""
+    ran = amelia("workflows", "watch")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith(
+        f"amelia: this token is not the fleet's at {told.url}, or none was sent; set AMELIA_TOKEN"
+    )
 
 
 def test_a_status_that_is_none_is_a_usage_error() -> None:

@@ -62,6 +62,7 @@ class PretendFleet:
         self.requests: list[tuple[str, str, bytes]] = []
         self.decisions: list[DecisionRequest] = []
         self.faults: list[str] = []
+        self.refusal = b'{"detail": "not that one"}'
         self.told: list[bytes] = []
         self.asked: list[str] = []
         self.answers: list[tuple[int, bytes]] = []
@@ -259,7 +260,7 @@ class PretendFleet:
         if fault.isdecimal() or workflow_id not in self.views:
             status = int(fault) if fault else 404
             await send({"type": "websocket.http.response.start", "status": status, "headers": []})
-            await send({"type": "websocket.http.response.body", "body": b'{"detail": "not that one"}'})
+            await send({"type": "websocket.http.response.body", "body": self.refusal})
             return
         await send({"type": "websocket.accept"})
         if fault == "close 4404":

@@ -4,7 +4,7 @@ import msgspec
 
 from ..errors import AmeliaError, Conflict, NotFound, Refused, Unauthorised, Unavailable
 
-_KINDS: dict[int, type[AmeliaError]] = {401: Unauthorised, 403: Unauthorised, 404: NotFound, 409: Conflict}
+_KINDS: dict[int, type[AmeliaError]] = {404: NotFound, 409: Conflict}
 
 
 class _Told(msgspec.Struct):
@@ -19,8 +19,9 @@ def problem(status: int, body: bytes, url: str, *, retry_after: str = "") -> Ame
     """The error for an answer of 300 or above from the control plane at ``url``. What changed of a plan is its note."""
     told = _told(body)
     said = told.detail or told.title
-    if status == 401:
-        return Unauthorised(said or f"{url} does not know you; set AMELIA_TOKEN to a token it knows")
+    if status in (401, 403):
+        whose = f"this token is not the fleet's at {url}, or none was sent"
+        return Unauthorised(said or f"{whose}; set AMELIA_TOKEN to the one in the file 'token' of its state directory")
     if status == 429:
         wait = f"in {retry_after} seconds" if retry_after.isdigit() else "in a moment"
         return Unavailable(f"{said or f'{url} has too much to do'}; try again {wait}")
