@@ -62,10 +62,10 @@ def apply(
         more = "decide it first; amelia workflows diff shows it" if view.requires == "review" else "its logs tell more"
         raise NotFound(f"{said}; {more}") from error
     commit = here.take(bundle, view.id, view.repository)
-    was = here.point(name, commit, view.id, force=force)
+    was = here.point(name, commit, view.id, force=force, moves=checkout or merge)
     if checkout:
         here.switch(name)
-    merged = here.merge(name) if merge else ""
+    merged = here.merge(name) if merge and here.current != name else ""
     pushed = here.push(name, view.repository) if push else ""
     _say(output, view.id, view.status, str(here.root), name, commit, was, here.current == name, merged, pushed)
 

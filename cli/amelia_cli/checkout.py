@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from amelia.errors import Conflict, Refused
@@ -58,8 +59,9 @@ class Checkout:
             raise Refused(f"the work of {workflow_id} does not go into {self.root}: {_complaint(fetched)}")
         return commit
 
-    def point(self, branch: str, commit: str, workflow_id: str, *, force: bool) -> str:
-        """The branch is at the commit; gives where it was, "" when it is new.
+    def point(self, branch: str, commit: str, workflow_id: str, *, force: bool, moves: bool) -> str:
+        """The branch is at the commit; gives where it was, "" when it is new. What is checked out here goes on, with its
+        files, only where that ``moves``.
 
         Raises ``Conflict`` when that would lose commits of somebody else, or pull a branch away under a worktree.
         """
@@ -76,7 +78,13 @@ class Checkout:
             )
         where = self._checked_out(ref)
         if where == self.root and onward:
-            self._or_conflict(self._git("merge", "--quiet", "--ff-only", commit), f"{branch} is checked out, and")
+            if not moves:
+                raise Conflict(
+                    f"the branch {branch} is checked out in {where}, where your files stay; "
+                    "let them go on too with --merge, or give another name with --branch"
+                )
+            ended = self._git("merge", "--quiet", "--ff-only", commit)
+            self._or_conflict(ended, f"{branch} is checked out, and does not go on:")
         elif where:
             raise Conflict(f"the branch {branch} is checked out in {where}; check out another there, or give --branch")
         else:
@@ -195,6 +203,10 @@ def _plain(address: str) -> str:
 
 
 def _complaint(ended: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("!", "fatal:", "error:", "remote:"))]
-    return without_secrets((telling or lines or [f"git ended with {ended.returncode}"])[0])
+    """What git says first, with the files that it lists below it."""
+    said = [line for line in ended.stderr.splitlines() if line.strip()] or [f"git ended with {ended.returncode}"]
+    telling = (n for n, line in enumerate(said) if line.startswith(("!", " !", "fatal:", "error:", "remote:")))
+    first = next(telling, 0)
+    listed = [line.strip() for line in takewhile(lambda line: line.startswith("\t"), said[first + 1 :])]
+    named = ", ".join(listed[:8]) + (", …" if len(listed) > 8 else "")
+    return without_secrets(f"{said[first].strip()} {named}".strip())

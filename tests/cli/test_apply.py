@@ -112,12 +112,17 @@ def test_a_branch_that_is_checked_out_moves_on_only_with_its_files(
 ) -> None:
     view = worked(fleet, here)
     git(here, "checkout", "-q", "-b", "amelia/x")
-    (here / "b.txt").write_text("in the way\n")
+    was = git(here, "rev-parse", "HEAD")
     ran = amelia("workflows", "apply", view.id)
+    assert (ran.code, "let them go on too with --merge, or give another name with --branch" in ran.err) == (5, True)
+    assert (git(here, "rev-parse", "HEAD"), git(here, "status", "--porcelain")) == (was, "")
+    (here / "b.txt").write_text("in the way\n")
+    ran = amelia("workflows", "apply", view.id, "--merge")
     assert ran.code == 5
-    assert "amelia/x is checked out" in ran.err
+    assert "amelia/x is checked out, and does not go on: error:" in ran.err
+    assert ran.err.endswith(": b.txt\n")
     (here / "b.txt").unlink()
-    assert amelia("workflows", "apply", view.id).code == 0
+    assert amelia("workflows", "apply", view.id, "--merge").code == 0
     assert (here / "b.txt").read_text() == "b\n"
 
     git(here, "checkout", "-q", "main")
