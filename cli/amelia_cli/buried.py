@@ -3,7 +3,8 @@
 import click
 
 from . import options
-from .printing import ago, cells, clean, clean_block, document
+from .printing import ago, clean, clean_block, document
+from .tables import table
 
 _STATES = ["waiting", "redriven", "discarded"]
 
@@ -34,7 +35,7 @@ def list_letters(
         (x.id, x.state, x.source, clean(x.type), str(x.receives), ago(x.last_at), clean(x.cause)[:100])
         for x in page.items
     ]
-    for line in cells(("ID", "STATE", "QUEUE", "TYPE", "RECEIVES", "AGE", "CAUSE"), rows):
+    for line in table(("ID", "STATE", "QUEUE", "TYPE", "RECEIVES", "AGE", "CAUSE"), rows, flexible=("TYPE", "CAUSE")):
         click.echo(line)
     if page.next:
         click.echo(f"more: amelia dead-letters list --cursor {page.next}", err=True)

@@ -60,8 +60,8 @@ class Checkout:
         return commit
 
     def point(self, branch: str, commit: str, workflow_id: str, *, force: bool, moves: bool) -> str:
-        """The branch is at the commit; gives where it was, "" when it is new. What is checked out here goes on, with its
-        files, only where that ``moves``.
+        """The branch is at the commit; gives where it was, "" when it is new. What is checked out here goes on, with
+        its files, only where that ``moves``.
 
         Raises ``Conflict`` when that would lose commits of somebody else, or pull a branch away under a worktree.
         """

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
-from .printing import ago, ahead, bounds, cells, clean, document, dollars, paint_status, plan_lines
+from .printing import ago, ahead, bounds, clean, document, dollars, paint_status, plan_lines
+from .tables import table
 
 if TYPE_CHECKING:
     from amelia.contract.views import WorkflowView
@@ -56,7 +57,7 @@ def list_workflows(
         (v.id, paint_status(v.status, v.phase), clean(v.issue.id), clean(v.issue.title)[:60], ago(v.created_at))
         for v in page.items
     ]
-    for line in cells(("ID", "STATUS", "ISSUE", "TITLE", "AGE"), rows):
+    for line in table(("ID", "STATUS", "ISSUE", "TITLE", "AGE"), rows, flexible=("ISSUE", "TITLE")):
         click.echo(line)
     if page.next:
         here = "--local " if options.is_local() else ""
