@@ -3,7 +3,8 @@
 import click
 
 from . import options
-from .printing import ago, ahead, cells, clean, document
+from .printing import ago, ahead, clean, document
+from .tables import table
 
 
 @click.command()
@@ -41,5 +42,6 @@ def queue(url: str, profile: str, settings: str | None, output: str) -> None:
         )
         for item in view.items
     ]
-    for line in cells(("#", "ID", "OWNER", "PRIORITY", "WAITS", "STARTS", "TITLE", "FOR"), rows):
+    head = ("#", "ID", "OWNER", "PRIORITY", "WAITS", "STARTS", "TITLE", "FOR")
+    for line in table(head, rows, flexible=("OWNER", "TITLE", "FOR")):
         click.echo(line)

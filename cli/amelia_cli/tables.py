@@ -13,12 +13,13 @@ _SHORTEST = 4
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: Sequence[str]) -> Iterator[str]:
-    """As ``cells``. Where a terminal is too narrow, the ids in the first column are cut as short as they stay unique,
+    """As ``cells``. Where a terminal is too narrow, those in the column ID are cut as short as they stay unique,
     then what is in the ``flexible`` ones, whose cells are without colour. Elsewhere all of it is printed."""
     widths = _widths(head, rows)
     if sys.stdout.isatty() and _whole(widths) > (room := _columns()):
-        ids = _shortened([row[0] for row in rows])
-        rows = [(id_, *row[1:]) for id_, row in zip(ids, rows, strict=True)]
+        at = head.index("ID")
+        ids = _shortened([row[at] for row in rows])
+        rows = [(*row[:at], id_, *row[at + 1 :]) for id_, row in zip(ids, rows, strict=True)]
         widths = _widths(head, rows)
         places = [head.index(name) for name in flexible]
         while _whole(widths) > room and max(widths[place] for place in places) > _SHORTEST:
