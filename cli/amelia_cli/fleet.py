@@ -1,6 +1,7 @@
 """``amelia up``, ``down`` and ``status``: the fleet of this machine."""
 
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Callable
@@ -137,9 +138,9 @@ def _announce(running: "Fleet", state: "StateDirectory", detach: bool, output: s
         return
     for note in running.layout.notes:
         click.echo(f"  {note}")
-    where = "" if state.root == state_directory().absolute() else f" --state-dir {state.root}"
+    where = "" if state.root == state_directory().absolute() else f" --state-dir {shlex.quote(str(state.root))}"
     end = f"stop it with amelia down{where}" if detach else "Ctrl-C stops it"
-    click.echo(f"\nThe fleet is ready at {running.url}; {end}.")
+    click.echo(f"\nThe fleet is ready at {running.url}; {end}")
 
 
 def _attend(running: "Fleet") -> None:

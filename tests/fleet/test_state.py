@@ -72,7 +72,10 @@ def test_one_fleet_holds_the_lock_and_a_second_learns_of_it(state: StateDirector
     first = lock.FleetLock.take(state)
     first.write(lock.Holder(pid=12, url="http://127.0.0.1:1"))
 
-    with pytest.raises(Conflict, match=r"pid 12\) at http://127.0.0.1:1; stop it with amelia down"):
+    with pytest.raises(Conflict, match=r"pid 12\) at http://127.0.0.1:1; stop it with amelia down --state-dir /"):
+        lock.FleetLock.take(state)
+    first.write(lock.Holder(pid=12))
+    with pytest.raises(Conflict, match=r"the fleet is starting \(pid 12\); stop it with amelia down"):
         lock.FleetLock.take(state)
     assert lock.is_held(state)
 

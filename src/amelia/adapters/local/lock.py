@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shlex
 
 import msgspec
 
@@ -33,9 +34,9 @@ class FleetLock:
         except BlockingIOError:
             os.close(descriptor)
             who = last_holder(state)
-            raise Conflict(
-                f"the fleet is already running (pid {who.pid}) at {who.url or '(starting)'}; stop it with amelia down"
-            ) from None
+            does = f"is already running (pid {who.pid}) at {who.url}" if who.url else f"is starting (pid {who.pid})"
+            where = f"--state-dir {shlex.quote(str(state.root))}"
+            raise Conflict(f"the fleet {does}; stop it with amelia down {where}") from None
         return cls(descriptor)
 
     def write(self, holder: Holder) -> None:
