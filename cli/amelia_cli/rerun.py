@@ -1,20 +1,27 @@
 """``amelia rerun``."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from amelia.errors import NotFound
+
 from . import options
 from .edge import FAILED
 from .printing import clean_block, document, paint
 
 if TYPE_CHECKING:
+    from amelia.client.http import ControlPlane
+
     from .divergence import Divergence
+    from .local_plane import LocalPlane
     from .repeating import Comparison
 
 _LONGEST = 4_000
+_ID = re.compile(r"(wf-)?[0-9a-f-]+")
 
 
 @click.command()
@@ -46,8 +53,10 @@ def rerun(
 
         path = Path(what)
         if not path.is_file():
+            if not _ID.fullmatch(what):
+                raise _neither(what)
             plane = options.look(url, profile, settings)
-            path = exported(plane, plane.resolve(what), Path(folder))
+            path = exported(plane, _resolved(plane, what), Path(folder))
         found = compare(path, Path(folder), repository=repo, base=base, strict=strict)
     if output == "json":
         document(found)
@@ -55,6 +64,19 @@ def rerun(
         _say(found)
     if found.divergences:
         raise click.exceptions.Exit(FAILED)
+
+
+def _resolved(plane: "ControlPlane | LocalPlane", what: str) -> str:
+    try:
+        return plane.resolve(what)
+    except NotFound as error:
+        raise _neither(what) from error
+
+
+def _neither(what: str) -> NotFound:
+    return NotFound(
+        f"there is neither a file nor a workflow {what!r}; give what amelia workflows export has written, or an id"
+    )
 
 
 def _say(found: "Comparison") -> None:

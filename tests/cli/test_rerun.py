@@ -16,6 +16,7 @@ from amelia_cli.volatile import lasting
 from amelia_replay.plainyaml import parse
 from amelia_replay.reading import read
 
+from ..client.pretend_fleet import PretendFleet
 from .conftest import Amelia
 
 CONVERSATION = """
@@ -156,7 +157,7 @@ def test_a_file_that_tells_of_no_workflow_and_an_id_that_is_none_are_refused(ame
     ran = amelia("rerun", str(file))
     assert (ran.code, "amelia workflows export" in ran.err) == (2, True)
     ran = amelia("rerun", "wf-none", "--local")
-    assert (ran.code, "nothing was worked here" in ran.err) == (4, True)
+    assert (ran.code, "there is neither a file nor a workflow 'wf-none'" in ran.err) == (4, True)
 
 
 def held(agent: str, *turns: Spoken, task: str = "", ended: str = "accepted") -> Held:
@@ -246,3 +247,9 @@ def test_what_is_another_one_each_time_is_no_difference(one: str, other: str) ->
 )
 def test_what_matters_is_a_difference(one: str, other: str) -> None:
     assert lasting(one) != lasting(other)
+
+
+@pytest.mark.parametrize("name", ["nofile.yaml", "wf-0123"])
+def test_what_is_neither_a_file_nor_a_workflow_is_told_as_such(amelia: Amelia, fleet: PretendFleet, name: str) -> None:
+    ran = amelia("rerun", name)
+    assert (ran.code, f"there is neither a file nor a workflow '{name}'" in ran.err) == (4, True), ran.err
