@@ -70,7 +70,11 @@ def ask(seen: "PlanView", *, edits: bool = False) -> Answer:
         if answer == "edit":
             edited = _edited(edited or seen.plan, seen.plan)
         elif isinstance(answer, Answer):
-            return msgspec.structs.replace(answer, edited=edited) if answer.choice == "approve" else answer
+            if answer.choice == "approve":
+                return msgspec.structs.replace(answer, edited=edited)
+            if edited is not None:
+                click.echo("your edits are not kept: only an approval takes the plan that you edited")
+            return answer
 
 
 def ask_about_work(unresolved: tuple[str, ...], diff: Callable[[], bytes]) -> Answer:
@@ -90,13 +94,20 @@ def ask_about_work(unresolved: tuple[str, ...], diff: Callable[[], bytes]) -> An
 def _asked(question: str, known: Mapping[str, _Said], why: str) -> Answer | Literal["edit", "diff"] | None:
     """None when it was no answer, or one that takes something back."""
     try:
-        said = known.get(input(question).strip().lower())
+        answer = input(question).strip().lower()
+        said = known.get(answer)
         match said:
+            case None:
+                click.echo(f"{clean(answer) or 'nothing'} is no answer; give one of {', '.join(known)}")
+                return None
             case "reject":
                 return Answer("reject", input(why).strip())
             case "revise":
                 wanted = input("What is to be different? ").strip()
-                return Answer("revise", wanted) if wanted else None
+                if not wanted:
+                    click.echo("nothing was said, so nothing is sent back")
+                    return None
+                return Answer("revise", wanted)
             case "approve" | "leave":
                 return Answer(said)
             case _:

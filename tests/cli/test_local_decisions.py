@@ -80,6 +80,26 @@ def test_a_plan_that_is_edited_is_carried_out_under_its_own_hash(
     assert len([event for event in events(amelia, "agent_started") if event["agent"] == "architect"]) == 1
 
 
+def test_an_answer_that_is_none_and_edits_that_are_dropped_are_told(
+    conversation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor.py"
+    editor.write_text(
+        "import pathlib, sys\nf = pathlib.Path(sys.argv[1])\nf.write_text(f.read_text().replace('once', 'x'))"
+    )
+    monkeypatch.setenv("VISUAL", f"{sys.executable} {editor}")
+    ask = "Approve this plan?"
+    code, seen = answering(
+        ["start", "issue.md", "--replay", str(conversation)],
+        [(ask, "x"), (ask, ""), (ask, "v"), ("What is to be different?", ""), (ask, "e"), (ask, "q")],
+    )
+    assert code == 0
+    assert "x is no answer; give one of a, approve, v, revise, e, edit, r, reject, q, quit" in seen
+    assert "nothing is no answer" in seen
+    assert "nothing was said, so nothing is sent back" in seen
+    assert "your edits are not kept: only an approval takes the plan that you edited" in seen
+
+
 def test_work_that_the_reviewer_refuses_is_sent_back_or_accepted_by_a_person(
     amelia: Amelia, answering: Answering, conversation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
