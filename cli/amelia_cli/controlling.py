@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
-from .printing import clean, document, paint_status
+from .printing import document, standing
 
 if TYPE_CHECKING:
     from amelia.contract.views import WorkflowView
@@ -137,4 +137,4 @@ def _say(view: "WorkflowView", output: str) -> None:
     if output == "json":
         document(view)
     else:
-        click.echo(f"{view.id} is {paint_status(view.status)}" + (f": {clean(view.reason)}" if view.reason else ""))
+        click.echo(f"{view.id} is {standing(view.status, view.reason)}")

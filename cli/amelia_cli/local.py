@@ -28,7 +28,7 @@ from . import issue, options, repository
 from .edge import FAILED
 from .local_run import LocalRun
 from .model import check_model, model
-from .printing import clean, document, dollars, json_line, paint_status
+from .printing import clean, document, dollars, json_line, standing
 from .record import Record, now, place
 from .signals import like_ctrl_c
 from .start import budget
@@ -213,8 +213,7 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
     if asked.output == "json":
         document(ended) if asked.mode == "wait" else json_line({"type": "workflow", "workflow": ended})
     else:
-        reason = f": {clean(ended.reason)}" if ended.reason else ""
-        click.echo(f"{paint_status(ended.status)}{reason}")
+        click.echo(standing(ended.status, ended.reason))
         if ended.status == "completed":
             click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
         if pushed:
@@ -226,6 +225,8 @@ def _end(record: Record, asked: "Asked", *, again: bool) -> None:
                 click.echo(f"open     {clean(line)}")
             how = "on a terminal" if ended.requires == "review" else "on a terminal or with --auto-approve"
             click.echo(f"decide   {_GO_ON}, {how}", err=True)
+        if ended.status == "failed" and not again:
+            click.echo("again    the same command with --retry tries the rest again, with --new all of it", err=True)
         if again:
             more = "--retry tries the rest again, --new all of it" if ended.status == "failed" else "--new begins again"
             click.echo(f"it had ended before; {more}", err=True)

@@ -10,7 +10,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from amelia.contract.plan import Plan
-    from amelia.contract.views import PlanView
+    from amelia.contract.views import PlanView, WorkflowView
     from amelia.contract.workflow import Budget, Money
 
 _COLOURS = {"blocked": "yellow", "completed": "green", "failed": "red", "cancelled": "red", "in_progress": "cyan"}
@@ -44,6 +44,25 @@ def paint(text: str, colour: str) -> str:
 
 def paint_status(status: str, phase: str = "") -> str:
     return paint(f"{status} ({phase})" if phase else status, _COLOURS.get(status, ""))
+
+
+def standing(status: str, reason: str) -> str:
+    """The status and why; a reason that begins with the status has said it already."""
+    said = clean(reason)
+    if said.startswith(f"{status} by "):
+        return paint_status(status) + said.removeprefix(status)
+    return paint_status(status) + (f": {said}" if said else "")
+
+
+def is_spent(view: "WorkflowView") -> bool:
+    """Whether it is its budget that paused it, and nobody's order."""
+    return view.status == "paused" and "budget" in view.reason and not view.reason.startswith("paused by ")
+
+
+def resume_with(view: "WorkflowView") -> str:
+    """The command that ends its pause, and does not lead into the same one again."""
+    more = " --budget DOLLARS" if is_spent(view) else ""
+    return f"amelia workflows resume {view.id}{more}"
 
 
 def dollars(spent: "Money") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from . import options
-from .printing import ago, ahead, bounds, clean, document, dollars, paint_status, plan_lines
+from .printing import ago, ahead, bounds, clean, document, dollars, is_spent, paint_status, plan_lines
 from .tables import table
 
 if TYPE_CHECKING:
@@ -106,7 +106,11 @@ def show(workflow: str, url: str, profile: str, settings: str | None, output: st
     for note in view.messages:
         click.echo(f"{'unread':<11}{clean(note.by)}: {clean(note.text)}")
     step = _NEXT_HERE if options.is_local() else _NEXT
-    status = "refused" if view.requires == "review" and view.status == "blocked" else view.status
+    status: str = view.status
+    if view.requires == "review" and view.status == "blocked":
+        status = "refused"
+    elif is_spent(view):
+        status = "spent"
     if status in step:
         click.echo(f"\nnext: {step[status].format(view.id)}")
 
@@ -115,6 +119,7 @@ _NEXT = {
     "blocked": "amelia workflows plan {0}, then approve, revise or reject it",
     "refused": "amelia workflows diff {0}, then approve (deliver it as it is), revise (send it back) or reject",
     "paused": "amelia workflows resume {0}",
+    "spent": "amelia workflows resume {0} --budget DOLLARS, with more than it had",
     "failed": "amelia workflows logs {0} says how it came; amelia workflows retry {0} tries again",
     "cancelled": "amelia workflows retry {0} takes it up again",
 }
@@ -126,7 +131,8 @@ _NEXT_HERE = {
     "approved": _GO_ON,
     "blocked": f"{_GO_ON}, and asks for a decision",
     "refused": f"amelia workflows diff {{0}} --local; {_GO_ON}, and asks what becomes of it",
-    "paused": f"{_GO_ON}, with a larger --budget where that was reached",
+    "paused": _GO_ON,
+    "spent": f"{_GO_ON}, with a larger --budget",
     "failed": "amelia workflows logs {0} --local says how it came; amelia start with --retry tries the rest again",
 }
 

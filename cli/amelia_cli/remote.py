@@ -13,11 +13,11 @@ from amelia.client.http import ControlPlane
 from amelia.contract.ids import new_id
 from amelia.contract.views import DecisionRequest, ReviseRequest, StartRequest, WorkflowView
 from amelia.contract.workflow import Budget
-from amelia.errors import Conflict
+from amelia.errors import Conflict, Refused
 
 from . import issue, options, repository
 from .edge import FAILED
-from .printing import clean, document, dollars, json_line, paint_status
+from .printing import clean, document, dollars, json_line, resume_with, standing
 from .start import budget
 from .terminal import ask, ask_about_work, can_ask
 from .views import View, view
@@ -42,7 +42,7 @@ def run(asked: "Asked") -> None:
         priority=asked.priority,
         budget=budget(asked, chosen.profile.budget),
     )
-    started, attached = plane.attach(request, key=asked.key or new_id())
+    started, attached = _begun(plane, request, asked.key)
     if attached:
         started = plane.workflow(started.id)
         _attached(started, asked)
@@ -52,6 +52,18 @@ def run(asked: "Asked") -> None:
         _detached(started, asked.output)
     else:
         _stay(plane, started, asked, auto=auto)
+
+
+def _begun(plane: ControlPlane, request: StartRequest, key: str) -> tuple[WorkflowView, bool]:
+    try:
+        return plane.attach(request, key=key or new_id())
+    except Refused as refusal:
+        if key and "this idempotency key came before" in str(refusal):
+            raise Refused(
+                f"{key!r} has started a workflow before, with other options; "
+                "give those again to attach to it, or another --idempotency-key"
+            ) from refusal
+        raise
 
 
 def _attached(started: WorkflowView, asked: "Asked") -> None:
@@ -112,7 +124,7 @@ class _Gate:
             return True
         self._told.add(what)
         if paused:
-            self._shown.note(f"{current.id} is paused: {clean(current.reason)}; amelia workflows resume {current.id}")
+            self._shown.note(f"{current.id} is paused: {clean(current.reason)}; {resume_with(current)}")
             return True
         if not self._asks:
             what = "a decision about its work" if current.requires == "review" else "approval"
@@ -153,8 +165,7 @@ class _Gate:
 
 
 def _say(ended: WorkflowView) -> None:
-    reason = f": {clean(ended.reason)}" if ended.reason else ""
-    click.echo(f"{paint_status(ended.status)}{reason}")
+    click.echo(standing(ended.status, ended.reason))
     if ended.status == "completed":
         click.echo(f"branch   {ended.branch} at {ended.commit[:12]}\ncost     {dollars(ended.spent)}")
         if ended.pull_request:

@@ -46,9 +46,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--title", default="", help="The issue's title, when ISSUE is only its id.")
 @click.option("--description-file", type=click.Path(path_type=Path), help="Its description, in Markdown.")
 @click.option("--auto-approve", is_flag=True, help="Carry out whatever plan the Architect makes.")
-@click.option("--follow", "mode", flag_value="follow", help="Show what happens, to the end.  [default]")
-@click.option("--wait", "mode", flag_value="wait", help="Say nothing until the end.")
-@click.option("--detach", "mode", flag_value="detach", help="Do not stay; only with --remote.")
+@click.option("--follow", is_flag=True, help="Show what happens, to the end.  [default]")
+@click.option("--wait", is_flag=True, help="Say nothing until the end.")
+@click.option("--detach", is_flag=True, help="Do not stay; only with --remote.")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, help="A higher one is admitted first.")
 @options.budget
 @click.option("--idempotency-key", default="", metavar="KEY", help="Started once; run again, it attaches to it.")
@@ -71,7 +71,9 @@ def start(
     priority: int,
     dollars: int | None,
     tokens: int | None,
-    mode: str | None,
+    follow: bool,
+    wait: bool,
+    detach: bool,
     output: str,
     idempotency_key: str,
     url: str,
@@ -96,6 +98,7 @@ def start(
       amelia start PROJ-7 --title "Totals are wrong" --remote --auto-approve --wait
       amelia start issues/wrong-total.md --remote --idempotency-key "$CI_JOB" --priority 10
     """
+    _one_of(new=new, retry=retry)
     asked = Asked(
         issue=issue,
         repo=repo,
@@ -108,7 +111,7 @@ def start(
         priority=priority,
         dollars=dollars,
         tokens=tokens,
-        mode=mode or "follow",
+        mode=_one_of(follow=follow, wait=wait, detach=detach) or "follow",
         output=output,
         key=idempotency_key,
         url=url,
@@ -126,7 +129,7 @@ def start(
 
         run_remote(asked)
         return
-    _only_with(mode != "detach", "--detach", "with --remote")
+    _only_with(not detach, "--detach", "with --remote")
     _only_with(not url, "--url", "with --remote")
     _only_with(not idempotency_key, "--idempotency-key", "with --remote")
     _only_with(not priority, "--priority", "with --remote")
@@ -143,6 +146,15 @@ def budget(asked: Asked, default: "Budget") -> "Budget":
         microdollars=default.microdollars if asked.dollars is None else asked.dollars,
         tokens=default.tokens if asked.tokens is None else asked.tokens,
     )
+
+
+def _one_of(**given: bool) -> str:
+    """The one that was given, "" when none was."""
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        said = " and ".join(f"--{name}" for name in names)
+        raise click.UsageError(f"{said} contradict each other; give one of them", click.get_current_context())
+    return "".join(names)
 
 
 def _only_with(fits: bool, option: str, where: str) -> None:

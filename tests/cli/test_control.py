@@ -131,7 +131,7 @@ def test_a_plan_shows_its_deadline_its_estimate_and_what_changed(
 
 def test_pausing_resuming_retrying_and_telling_say_what_came_of_it(amelia: Amelia, fleet: PretendFleet) -> None:
     view = fleet.add(budget=Budget(microdollars=1_000_000, tokens=5))
-    assert "is paused: paused by you: frozen" in amelia("workflows", "pause", view.id, "--reason", "frozen").out
+    assert "is paused by you: frozen" in amelia("workflows", "pause", view.id, "--reason", "frozen").out
     assert "is pending" in amelia("workflows", "resume", view.id).out
     fleet.change(view.id, status="failed")
     assert "from start: False" in amelia("workflows", "retry", view.id).out
@@ -165,6 +165,15 @@ def test_a_resumption_replaces_the_part_of_the_budget_that_is_named(
 def test_what_is_no_amount_is_refused(amelia: Amelia, fleet: PretendFleet, amount: str) -> None:
     ran = amelia("workflows", "resume", fleet.add(status="paused").id, f"--budget={amount}")
     assert (ran.code, "no amount of dollars" in ran.err, len(ran.err.splitlines())) == (2, True, 1)
+
+
+def test_what_its_budget_paused_is_resumed_with_another(amelia: Amelia, fleet: PretendFleet) -> None:
+    spent = fleet.add(
+        status="paused", reason="the next call of a model would pass the budget; resume it with a larger one"
+    )
+    assert f"next: amelia workflows resume {spent.id} --budget DOLLARS" in amelia("workflows", "show", spent.id).out
+    asked = fleet.add(status="paused", reason="paused by ada: look at the budget first")
+    assert amelia("workflows", "show", asked.id).out.endswith(f"next: amelia workflows resume {asked.id}\n")
 
 
 def test_an_order_with_a_key_is_sent_with_it(amelia: Amelia, fleet: PretendFleet, blocked: WorkflowView) -> None:

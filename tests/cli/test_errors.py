@@ -61,6 +61,9 @@ def test_the_exit_codes_are_documented(amelia: Amelia) -> None:
         (["start", "x", "--detach"], "--detach works only with --remote"),
         (["start", "x", "--url", "http://x"], "--url works only with --remote"),
         (["start", "x", "--remote", "--replay", "x"], "--replay works only without --remote"),
+        (["start", "x", "--new", "--retry"], "--new and --retry contradict each other; give one of them"),
+        (["start", "x", "--wait", "--follow"], "--follow and --wait contradict each other"),
+        (["start", "x", "--remote", "--wait", "--detach"], "--wait and --detach contradict each other"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

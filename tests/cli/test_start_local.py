@@ -153,6 +153,12 @@ def test_a_conversation_file_with_a_mistake_is_named(amelia: Amelia, conversatio
     assert (ran.code, "there is no conversation file none.yaml" in ran.err) == (2, True)
 
 
+def test_what_fails_here_names_the_ways_to_try_again(process: Amelia, conversation: Path) -> None:
+    conversation.write_text(CONVERSATION.replace("LATENCY", "0").replace("old: round", "old: nowhere"))
+    ran = process("start", "issue.md", "--replay", str(conversation), "--auto-approve")
+    assert (ran.code, "the same command with --retry tries the rest again" in ran.err) == (1, True), ran.err + ran.out
+
+
 def test_a_model_without_an_answer_fails_with_its_reason(process: Amelia, conversation: Path) -> None:
     conversation.write_text(CONVERSATION.split("  - agent: developer")[0].replace("architect", "reviewer"))
     ran = process("start", "issue.md", "--replay", str(conversation), "--wait")

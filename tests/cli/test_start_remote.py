@@ -72,6 +72,16 @@ def test_the_same_key_starts_one_workflow(amelia: Amelia, fleet: PretendFleet) -
     assert len(ids) == len(fleet.views) == 1
 
 
+def test_a_key_that_came_with_other_options_says_so(amelia: Amelia, fleet: PretendFleet) -> None:
+    detail = "this idempotency key came before with another body; use a new key for a new request"
+    fleet.answers.append((422, json.dumps({"detail": detail}).encode()))
+    ran = amelia("start", "issue.md", "--remote", "--detach", "--idempotency-key", "job 7")
+    assert (ran.code, "'job 7' has started a workflow before, with other options; give those again" in ran.err) == (
+        2,
+        True,
+    )
+
+
 def test_a_job_that_is_run_again_attaches_to_what_it_has_started(amelia: Amelia, fleet: PretendFleet) -> None:
     fleet.on_start = lambda workflow_id, request: ends(fleet, workflow_id)
     start = ["start", "issue.md", "--remote", "--idempotency-key", "job 7"]

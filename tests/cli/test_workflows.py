@@ -121,7 +121,8 @@ def test_what_is_not_blocked_cannot_be_approved(amelia: Amelia, fleet: PretendFl
 
 def test_a_cancellation_tells_its_reason(amelia: Amelia, fleet: PretendFleet) -> None:
     view = fleet.add()
-    assert "cancelled by you: no longer" in amelia("workflows", "cancel", view.id, "--reason", "no longer").out
+    ran = amelia("workflows", "cancel", view.id, "--reason", "no longer")
+    assert ran.out == f"{view.id} is cancelled by you: no longer\n"
 
 
 def test_what_has_ended_cannot_be_cancelled(amelia: Amelia, fleet: PretendFleet) -> None:
