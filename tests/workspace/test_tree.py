@@ -68,6 +68,39 @@ async def test_a_snapshot_restores_changed_new_and_deleted_files_elsewhere(
     assert git(second.root, "status", "--porcelain") == ""
 
 
+async def test_the_patch_makes_the_same_tree_of_the_base_whatever_was_changed(
+    origin: Path, tmp_path: Path, git: Git
+) -> None:
+    seed = tmp_path / "seed"
+    (seed / "logo.bin").write_bytes(bytes(range(256)))
+    (seed / "old.bin").write_bytes(b"\0old" * 100)
+    (seed / "gone.txt").write_text("gone\n")
+    (seed / "latin.txt").write_bytes("caf\u00e9\r\n".encode("latin-1"))
+    (seed / "moved.txt").write_text("".join(f"line {n}\n" for n in range(50)))
+    (seed / "link").symlink_to("a.txt")
+    git(seed, "add", "--all")
+    git(seed, "commit", "-q", "-m", "more")
+    tree = await open_tree(f"file://{seed}", "", "amelia/x", tmp_path / "w")
+    root = tree.root
+    (root / "logo.bin").write_bytes(bytes(range(255, -1, -1)))
+    (root / "old.bin").rename(root / "new.bin")
+    (root / "new.bin").chmod(0o755)
+    (root / "gone.txt").unlink()
+    (root / "latin.txt").write_bytes("th\u00e9".encode("latin-1"))
+    (root / "moved.txt").rename(root / "elsewhere.txt")
+    (root / "link").unlink()
+    (root / "link").write_bytes(b"no link \0")
+    (root / "a.txt").unlink()
+    (root / "a.txt").symlink_to("logo.bin")
+    (root / "empty").touch()
+    commit = await tree.commit("all of it", onto=tree.base_commit)
+
+    (tmp_path / "the.patch").write_bytes(await tree.patch())
+    git(seed, "apply", "--index", str(tmp_path / "the.patch"))
+    assert git(seed, "write-tree") == await tree.content_of(commit)
+    assert b"Binary files a/logo.bin and b/logo.bin differ" in await tree.diff()
+
+
 async def test_a_bundle_without_the_commit_it_should_hold_is_malformed(origin: Path, tmp_path: Path) -> None:
     tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
     (tree.root / "b").write_text("b")

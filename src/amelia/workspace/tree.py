@@ -67,8 +67,15 @@ class Tree:
         return commit
 
     async def diff(self) -> bytes:
-        """Everything since the base, as a patch."""
-        return await self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", self.base_commit, "HEAD")
+        """Everything since the base, to be read: of a binary file only that it differs."""
+        return await self._since()
+
+    async def patch(self) -> bytes:
+        """Everything since the base, as ``git apply`` takes it: binary files are whole in it."""
+        return await self._since("--binary")
+
+    async def _since(self, *how: str) -> bytes:
+        return await self.git("diff", "--no-ext-diff", "--no-textconv", "--no-color", *how, self.base_commit, "HEAD")
 
     async def bundle(self) -> bytes:
         """``base_commit..branch``. Raises ``Refused`` when the branch adds nothing."""

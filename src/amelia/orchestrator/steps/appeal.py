@@ -31,7 +31,7 @@ async def appealing(site: Site, state: State, work: Work, said: tuple[Event, ...
         plan_sha256=work.plan_sha256,
         requires="review",
         unresolved=unresolved(work),
-        diff=await site.objects.put(f"{site.job.folder}/diff", await tree.diff()),
+        diff=await site.objects.put(f"{site.job.folder}/diff", await tree.patch()),
     )
     return site.onward(state, work, "appeal", (*said, await shown(site, work.agreed, blocked)))
 

@@ -90,7 +90,7 @@ async def _saved(site: Site, work: Work) -> tuple[ArtifactStored, ...]:
     if work.bundle is None:
         return ()
     wf, tree = site.job.workflow_id, await site.tree(work)
-    diff = await site.objects.put(f"{site.job.folder}/diff", await tree.diff())
+    diff = await site.objects.put(f"{site.job.folder}/diff", await tree.patch())
     return (
         ArtifactStored(id="", workflow_id=wf, name="work.bundle", claim=work.bundle, media_type=BUNDLE),
         ArtifactStored(id="", workflow_id=wf, name="work.diff", claim=diff, media_type="text/x-diff"),
