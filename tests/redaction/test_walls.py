@@ -75,6 +75,19 @@ async def test_a_model_neither_hears_nor_says_a_secret() -> None:
     assert parrot.closed
 
 
+async def test_what_was_held_back_of_a_broken_answer_is_not_said_with_the_next() -> None:
+    class Broken(Parrot):
+        async def stream(self, request: Request) -> AsyncIterator[TextDelta | Turn]:
+            yield TextDelta("It was")
+            yield TextDelta("", anew=True)
+            yield TextDelta("It is.")
+            yield Turn(message=Message("assistant", (Text("It is."),)), usage=Usage(), stop="end")
+
+    [choice] = DiscreetCast(Cast.single(Broken(), "m"), REDACTOR).of("reviewer")
+    *pieces, _ = await heard(choice.driver)
+    assert [piece for piece in pieces if piece != TextDelta("")] == [TextDelta("", anew=True), TextDelta("It is.")]
+
+
 async def test_what_a_model_makes_up_is_run_and_written_as_it_said_it() -> None:
     made_up = "PGPASSWORD=example1 make test  # postgres://shop:shoppw@localhost/shop, SECRET_KEY=test-key-123"
     token = "gh" + "p_" + "a1B2" * 9

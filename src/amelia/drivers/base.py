@@ -116,9 +116,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 class TextDelta(msgspec.Struct, frozen=True):
     """An empty one says that the model is at something that is no text: it thinks, or writes a call, or
-    is waited for."""
+    is waited for. One that is ``anew`` begins the answer again: what was yielded of it before does not count."""
 
     text: str
+    anew: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

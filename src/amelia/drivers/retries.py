@@ -45,8 +45,8 @@ class Interrupted(Exception):
 
 async def retried(service: str, attempt: Attempt, patience: Patience) -> AsyncGenerator[TextDelta | Turn, None]:
     """Every try is a whole new request, also after a stream that broke off in the middle: the text of the broken
-    try has been yielded by then and comes again, so a ``TextDelta`` is progress to show and only the ``Turn`` at
-    the end is the answer. Its usage includes what the services said of the broken tries."""
+    try has been yielded by then and comes again, after a ``TextDelta`` that is ``anew``; only the ``Turn`` at the
+    end is the answer. Its usage includes what the services said of the broken tries."""
     wasted = Usage()
     for tried in range(patience.retries + 1):
         assembly = Assembly()
@@ -62,6 +62,7 @@ async def retried(service: str, attempt: Attempt, patience: Patience) -> AsyncGe
             interruption = error
         wasted += assembly.usage
         left = _pause(service, interruption, tried, patience)
+        yield TextDelta("", anew=True)
         while left > 0:
             await asyncio.sleep(min(left, STILL_SECONDS))
             left -= STILL_SECONDS

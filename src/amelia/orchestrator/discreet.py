@@ -32,9 +32,11 @@ class DiscreetDriver:
         heard = Stream(self._redactor)
         try:
             async for piece in self._inner.stream(self._asked(request)):
+                anew = isinstance(piece, TextDelta) and piece.anew
+                heard = Stream(self._redactor) if anew else heard
                 said = heard.flush() if isinstance(piece, Turn) else heard.feed(piece.text)
                 if said or isinstance(piece, TextDelta):
-                    yield TextDelta(said)
+                    yield TextDelta(said, anew=anew)
                 if isinstance(piece, Turn):
                     yield replace(piece, message=self._message(piece.message))
         except AmeliaError as error:

@@ -66,22 +66,23 @@ class Ear:
     async def _listen(self, choice: Choice, request: Request) -> Turn:
         silence, clock = self._site.limits.silence, asyncio.get_running_loop().time
         whole: Turn | None = None
-        try:
-            async with asyncio.timeout(silence) as patience:
-                async for piece in choice.driver.stream(request):
-                    patience.reschedule(clock() + silence)
-                    match piece:
-                        case TextDelta(text):
-                            self._voice.hear(text)
-                        case Turn():
-                            whole = piece
-        except TimeoutError as error:
-            raise Unavailable(f"the model has said nothing for {silence:.0f} s; try again") from error
-        self._voice.flush()
-        if whole is None:
-            raise Unavailable("the model's answer ended before its turn was whole; try again")
+        with self._voice.answer():
+            try:
+                async with asyncio.timeout(silence) as patience:
+                    async for piece in choice.driver.stream(request):
+                        patience.reschedule(clock() + silence)
+                        match piece:
+                            case TextDelta(text, anew):
+                                if anew:
+                                    self._voice.forget()
+                                self._voice.hear(text)
+                            case Turn():
+                                whole = piece
+            except TimeoutError as error:
+                raise Unavailable(f"the model has said nothing for {silence:.0f} s; try again") from error
+            if whole is None:
+                raise Unavailable("the model's answer ended before its turn was whole; try again")
         return whole
 
     def _say(self, text: str) -> None:
-        self._voice.flush()
         self._voice.say(one_line(text, 1_000))

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypedDict
 
 import msgspec
@@ -28,27 +28,45 @@ class Whose(TypedDict):
 
 
 class Voice:
-    """Text is gathered to about one message a second; what is left is said at the end of the turn. While something
+    """Text is gathered to about one message in ``every`` seconds; what is left is said at the end of the turn. While something
     takes long, that it does is said every ``still`` seconds."""
 
-    def __init__(self, announcer: Announcer, label: Label, still: float) -> None:
+    def __init__(self, announcer: Announcer, label: Label, still: float, every: float = EVERY_SECONDS) -> None:
         self._announcer = announcer
         self._whose = Whose(workflow_id=label.workflow_id, agent=label.agent, task_id=label.task)
-        self._still = still
+        self._still, self._every = still, every
         self._heard: list[str] = []
+        self._begun = False
         self._since = time.monotonic()
+
+    @contextmanager
+    def answer(self) -> Iterator[None]:
+        """Around an answer: said to its end, or, when it fails, forgotten."""
+        try:
+            yield
+        except Exception:
+            self.forget()
+            raise
+        self.flush()
+        self._begun = False
 
     def hear(self, text: str) -> None:
         self._heard.append(text)
-        if time.monotonic() - self._since >= EVERY_SECONDS:
+        if time.monotonic() - self._since >= self._every:
             self.flush()
 
+    def forget(self) -> None:
+        """The answer broke off. What of it was announced cannot be unsaid."""
+        self._taken()
+        if self._begun:
+            self.say("The answer broke off here; what was said of it does not count.")
+        self._begun = False
+
     def flush(self) -> None:
-        text = "".join(self._heard)
-        self._heard.clear()
-        self._since = time.monotonic()
+        text = self._taken()
         for start in range(0, len(text) if text.strip() else 0, LONGEST_MESSAGE):
-            self._say(AgentMessage(id="", **self._whose, content=text[start : start + LONGEST_MESSAGE]))
+            self._begun = True
+            self.say(text[start : start + LONGEST_MESSAGE])
 
     def say(self, text: str) -> None:
         self._say(AgentMessage(id="", **self._whose, content=text))
@@ -77,6 +95,12 @@ class Voice:
             await asyncio.sleep(self._still)
             seconds = asyncio.get_running_loop().time() - begun
             self._say(AgentMessage(id="", **self._whose, content=f"{what}: still at it after {seconds:.0f} s"))
+
+    def _taken(self) -> str:
+        text = "".join(self._heard)
+        self._heard.clear()
+        self._since = time.monotonic()
+        return text
 
     def _say(self, event: Event) -> None:
         self._announcer.progress(msgspec.structs.replace(event, id=new_id(), timestamp=now()))
