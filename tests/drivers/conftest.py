@@ -94,14 +94,14 @@ def ask() -> Ask:
     """Requests of a workflow that no other test has, so that injected failures are still to come."""
     workflow = f"wf-{uuid4()}"
 
-    def made(agent: str, *messages: Message, must_call: str | None = None) -> Request:
+    def made(what: str, *messages: Message, must_call: str | None = None) -> Request:
         return Request(
             model="global.anthropic.claude-sonnet-4-6",
             system="You are a test.",
             messages=(Message("user", (Text("Please begin."),)), *messages),
             tools=TOOLS,
             must_call=must_call,
-            label=Label(workflow_id=workflow, issue="GH-1: ~café & co.", agent=agent, task="fix % it"),
+            label=Label(workflow_id=workflow, issue="GH-1: ~café & co.", agent="developer", task=f"{what}, 100 %"),
         )
 
     return made

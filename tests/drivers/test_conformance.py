@@ -84,7 +84,7 @@ async def test_parallel_results_go_back_together_failed_and_empty_ones_too(drive
     _, first = await hear(driver, ask("many"))
     one, two, three = (call.id for call in first.tool_calls)
     answer = results(ToolResult(one, "text"), ToolResult(two, "no such file", is_error=True), ToolResult(three, ""))
-    with pytest.raises(Refused, match=r"no answer for many, task fix % it, round 1, turn 2 \(it has 1\)"):
+    with pytest.raises(Refused, match=r"no answer for developer, task many, 100 %, round 1, turn 2 \(it has 1\)"):
         await hear(driver, ask("many", first.message, answer))
 
 

@@ -43,9 +43,9 @@ def test_anchors_are_followed() -> None:
     text = """\
         version: 1
         conversations:
-          - agent: a
+          - agent: architect
             turns: &turns [{say: hello}]
-          - agent: b
+          - agent: reviewer
             turns: *turns
         """
     assert parsed(text).conversation.conversations[1].turns[0].say == "hello"
@@ -65,6 +65,8 @@ def test_anchors_are_followed() -> None:
         ("cut: 20", "message: x", "f.yaml, line 9: the error does nothing; give it 'status' or 'cut'"),
         ("    task:", "    agent: again\n    task:", "f.yaml, line 4: the key 'agent' comes twice"),
         ("[{status: 429", "[{status: 429]", "f.yaml, line 9: expected ',' or '}', but got ']'"),
+        ("developer", "develper", "f.yaml, line 3: there is no agent 'develper'; did you mean 'developer'?"),
+        ("developer", "zzz", "f.yaml, line 3: there is no agent 'zzz', only architect, developer, reviewer, summary"),
         ("  - agent: developer\n", "  - round: 1\n", "f.yaml, line 3: object missing required field agent"),
     ],
 )
@@ -83,12 +85,13 @@ def test_what_is_no_conversation_is_told(text: str) -> None:
 
 def test_a_turn_that_answers_nothing_is_told() -> None:
     with pytest.raises(Malformed, match=r"line 4: the turn answers nothing; give it 'say' or 'call'"):
-        parsed("version: 1\nconversations:\n  - agent: a\n    turns: [{latency: 1}]\n")
+        parsed("version: 1\nconversations:\n  - agent: summary\n    turns: [{latency: 1}]\n")
 
 
 def test_the_same_conversation_twice_is_told_with_both_lines() -> None:
-    text = "version: 1\nconversations:\n  - agent: a\n    turns: [{say: x}]\n  - agent: a\n    turns: [{say: y}]\n"
-    with pytest.raises(Malformed, match=r"line 5: a, round 1 was already given in line 3"):
+    section = "  - agent: summary\n    turns: [{say: x}]\n"
+    text = f"version: 1\nconversations:\n{section}{section}"
+    with pytest.raises(Malformed, match=r"line 5: summary, round 1 was already given in line 3"):
         parse_file("f.yaml", text)
 
 

@@ -100,23 +100,37 @@ def test_a_mismatch_names_file_conversation_and_turn(serve: Serve) -> None:
     assert "the request wants a call of submit_review" in refusal(ask(client, label("reviewer"), **forced))
 
 
+def test_an_issue_that_no_conversation_is_for_is_told_those_they_are_for(serve: Serve) -> None:
+    client = serve(
+        one="version: 1\nissue: SHOP-*\nconversations: [{agent: architect, turns: [{say: hello}]}]",
+        other="""\
+        version: 1
+        conversations: [{agent: reviewer, issue: GH-1, turns: [{say: hello}]}, {agent: summary, turns: [{say: so}]}]
+        """,
+    )
+    assert refusal(ask(client, label("architect"))) == (
+        "one.yaml, other.yaml has no conversation for architect, round 1, issue GH-7, only for"
+        " architect, round 1, issue SHOP-*; reviewer, round 1, issue GH-1; summary, round 1"
+    )
+
+
 def test_a_request_without_a_label_is_told_what_is_missing(serve: Serve) -> None:
     client = serve(sample=TWO_TURNS)
     assert "carries no label and sample.yaml has 4 conversations" in refusal(ask(client, "somebody"))
 
 
 def test_a_request_without_a_label_gets_the_only_conversation(serve: Serve) -> None:
-    client = serve(only="version: 1\nconversations: [{agent: a, turns: [{say: hello}]}]")
+    client = serve(only="version: 1\nconversations: [{agent: summary, turns: [{say: hello}]}]")
     assert text(ask(client, "somebody")) == "hello"
 
 
 def test_the_file_written_for_the_issue_wins(serve: Serve) -> None:
     client = serve(
-        general="version: 1\nconversations: [{agent: a, turns: [{say: general}]}]",
-        special="version: 1\nissue: GH-7*\nconversations: [{agent: a, turns: [{say: special}]}]",
+        general="version: 1\nconversations: [{agent: summary, turns: [{say: general}]}]",
+        special="version: 1\nissue: GH-7*\nconversations: [{agent: summary, turns: [{say: special}]}]",
     )
-    assert text(ask(client, label("a", issue="GH-70"))) == "special"
-    assert text(ask(client, label("a", issue="GH-8"))) == "general"
+    assert text(ask(client, label("summary", issue="GH-70"))) == "special"
+    assert text(ask(client, label("summary", issue="GH-8"))) == "general"
 
 
 def test_every_workflow_meets_the_injected_errors_for_itself(serve: Serve) -> None:
@@ -124,15 +138,15 @@ def test_every_workflow_meets_the_injected_errors_for_itself(serve: Serve) -> No
         faulty="""\
         version: 1
         conversations:
-          - agent: a
+          - agent: summary
             turns: [{say: hello, errors: [{status: 429, retry_after: 0.5, message: slow down}]}]
         """
     )
     for workflow in ("wf-1", "wf-2"):
-        busy = ask(client, label("a", workflow=workflow))
+        busy = ask(client, label("summary", workflow=workflow))
         assert (busy.status_code, busy.headers["retry-after"]) == (429, "0.5")
         assert busy.json()["error"] == {"type": "rate_limit_error", "message": "slow down"}
-        assert text(ask(client, label("a", workflow=workflow))) == "hello"
+        assert text(ask(client, label("summary", workflow=workflow))) == "hello"
 
 
 def test_a_cut_answer_breaks_the_connection_streamed_or_not(serve: Serve) -> None:
@@ -140,22 +154,22 @@ def test_a_cut_answer_breaks_the_connection_streamed_or_not(serve: Serve) -> Non
         faulty="""\
         version: 1
         conversations:
-          - agent: a
+          - agent: summary
             turns: [{say: one two three four five six seven, errors: [{cut: 15, times: 2}]}]
         """
     )
     with pytest.raises(httpx2.RemoteProtocolError):
-        ask(client, label("a"))
+        ask(client, label("summary"))
     received = ""
     with (
         pytest.raises(httpx2.RemoteProtocolError),
-        client.stream("POST", "/v1/messages", json=_body(label("a"), stream=True)) as response,
+        client.stream("POST", "/v1/messages", json=_body(label("summary"), stream=True)) as response,
     ):
         for piece in response.iter_text():
             received += piece
     assert "one two three" in received
     assert "four" not in received
-    assert text(ask(client, label("a"))) == "one two three four five six seven"
+    assert text(ask(client, label("summary"))) == "one two three four five six seven"
 
 
 def _body(user: str, **more: Any) -> dict[str, Any]:
@@ -167,20 +181,22 @@ def test_usage_is_as_given_or_else_a_token_for_four_characters(serve: Serve) -> 
         counted="""\
         version: 1
         conversations:
-          - agent: a
+          - agent: summary
             turns: [{say: 0123456789ab, usage: {input_tokens: 7, cache_read_tokens: 9}}]
         """
     )
-    usage = ask(client, label("a")).json()["usage"]
+    usage = ask(client, label("summary")).json()["usage"]
     expected = {"input_tokens": 7, "output_tokens": 3, "cache_read_input_tokens": 9}
     assert usage == expected | {"cache_creation_input_tokens": 0}
 
 
 def test_the_services_whole_answers_have_their_own_shapes(serve: Serve) -> None:
-    client = serve(whole="version: 1\nconversations: [{agent: a, turns: [{say: hello, call: {read_file: {path: x}}}]}]")
+    client = serve(
+        whole="version: 1\nconversations: [{agent: summary, turns: [{say: hello, call: {read_file: {path: x}}}]}]"
+    )
     tools = [{"type": "function", "function": {"name": "read_file"}}]
     messages = [{"role": "user", "content": "go"}]
-    chat = {"model": "m", "messages": messages, "tools": tools, "user": label("a")}
+    chat = {"model": "m", "messages": messages, "tools": tools, "user": label("summary")}
     for path in ("/v1/chat/completions", "/chat/completions"):
         (choice,) = client.post(path, json=chat).json()["choices"]
         assert choice["message"]["content"] == "hello"
@@ -191,7 +207,7 @@ def test_the_services_whole_answers_have_their_own_shapes(serve: Serve) -> None:
     converse = {
         "messages": [{"role": "user", "content": [{"text": "go"}]}],
         "toolConfig": {"tools": [{"toolSpec": {"name": "read_file", "inputSchema": {"json": {}}}}]},
-        "requestMetadata": {"amelia": label("a").replace("&", ",")},
+        "requestMetadata": {"amelia": label("summary").replace("&", ",")},
     }
     answer = client.post("/model/arn%3Aaws%2Fx/converse", json=converse).json()
     assert answer["output"]["message"]["content"][1]["toolUse"]["input"] == {"path": "x"}
@@ -218,7 +234,7 @@ def test_the_last_requests_can_be_looked_at(serve: Serve) -> None:
 
 def test_ctrl_c_ends_the_server_without_a_word(tmp_path: Path) -> None:
     path = tmp_path / "only.yaml"
-    path.write_text("version: 1\nconversations: [{agent: a, turns: [{say: hello}]}]")
+    path.write_text("version: 1\nconversations: [{agent: summary, turns: [{say: hello}]}]")
     command = [sys.executable, "-m", "amelia_replay", "--port", "0", "--conversation", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -230,7 +246,7 @@ def test_ctrl_c_ends_the_server_without_a_word(tmp_path: Path) -> None:
 
 def test_a_port_already_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "only.yaml"
-    path.write_text("version: 1\nconversations: [{agent: a, turns: [{say: hello}]}]")
+    path.write_text("version: 1\nconversations: [{agent: summary, turns: [{say: hello}]}]")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["--conversation", str(path), "--port", str(port)]) == 2

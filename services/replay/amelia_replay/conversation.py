@@ -10,6 +10,7 @@ from amelia.drivers.base import JsonObject
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Agent = Literal["architect", "developer", "reviewer", "summary"]
 Calls = dict[str, JsonObject | str | None]
 
 
@@ -57,7 +58,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The turns of one agent. ``task`` is a glob; ``repeat`` also answers the rounds after this one that no other
     section answers. ``ended`` is not played: what the last turn was answered with, where the file was made from."""
 
-    agent: str
+    agent: Agent
     task: str = "*"
     round: Positive = 1
     repeat: bool = False

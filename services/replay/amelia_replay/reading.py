@@ -3,17 +3,19 @@
 import re
 from difflib import get_close_matches
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import yaml
 
 from amelia.domain.recorded import Recorded
 from amelia.errors import Malformed
-from amelia_replay.conversation import Conversation, Fault, Section, Tokens, Turn
+from amelia_replay.conversation import Agent, Conversation, Fault, Section, Tokens, Turn
 from amelia_replay.plainyaml import Lines, parse
 
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?(?P<path>\$.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`")
+_NO_VALUE = re.compile(r"Invalid enum value '(?P<value>.*)'", re.DOTALL)
 _STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]")
 
 
@@ -69,6 +71,10 @@ def _explained(name: str, error: str, lines: Lines) -> str:
         step["key"] if step["key"] is not None else int(step["index"]) for step in _STEP.finditer(written)
     )
     unknown = _UNKNOWN.match(what)
+    stranger = _NO_VALUE.match(what) if path[-1:] == ("agent",) else None
+    if stranger:
+        there = f"there is no agent {stranger['value']!r}{_meant(stranger['value'], list(get_args(Agent)))}"
+        return f"{name}, line {nearest_line(lines, path)}: {there}"
     if unknown is None:
         place = f" at {written[2:]}" if written != "$" else ""
         return f"{name}, line {nearest_line(lines, path)}: {what[0].lower()}{what[1:].replace('`', '')}{place}"

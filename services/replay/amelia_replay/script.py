@@ -59,7 +59,7 @@ class Script:
             )
         fitting = [part for part in self._parts if _fits(part[0], part[2], label)]
         if not fitting:
-            there = "; ".join(described(section) for _, _, section in self._parts)
+            there = "; ".join(_offered(file, section) for file, _, section in self._parts)
             raise Refused(
                 f"{self._names} has no conversation for {_whose(label)}, issue {label.issue or '(none)'},"
                 f" only for {there}"
@@ -75,6 +75,11 @@ def _fits(file: File, section: Section, label: Label) -> bool:
         and fnmatchcase(label.task, section.task)
         and fnmatchcase(label.issue, _issue(file, section))
     )
+
+
+def _offered(file: File, section: Section) -> str:
+    issue = _issue(file, section)
+    return described(section) if issue == "*" or section.issue is not None else f"{described(section)}, issue {issue}"
 
 
 def _issue(file: File, section: Section) -> str:

@@ -28,8 +28,8 @@ class Whose(TypedDict):
 
 
 class Voice:
-    """Text is gathered to about one message in ``every`` seconds; what is left is said at the end of the turn. While something
-    takes long, that it does is said every ``still`` seconds."""
+    """Text is gathered to about one message in ``every`` seconds; what is left is said at the end of the turn. While
+    something takes long, that it does is said every ``still`` seconds."""
 
     def __init__(self, announcer: Announcer, label: Label, still: float, every: float = EVERY_SECONDS) -> None:
         self._announcer = announcer
