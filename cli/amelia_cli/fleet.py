@@ -4,7 +4,7 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amelia.client.discover import state_directory
-from amelia.errors import Refused, Unavailable
+from amelia.errors import Malformed, Refused, Unavailable
 
 from .options import output as output_option
 from .printing import cells, document, duration
@@ -53,6 +53,7 @@ def up(state_dir: Path | None, port: int | None, detach: bool, replay: tuple[Pat
     from amelia.adapters.local import fleet
     from amelia.adapters.local.layout import Options
 
+    _check(replay)
     state = _open(state_dir)
     options = Options(state_dir=state.root, port=port or _default_port(), replay=replay)
     try:
@@ -108,6 +109,18 @@ def status(state_dir: Path | None, output: str) -> None:
     for line in cells(["part", "state", "pid", "up", "address"], rows):
         click.echo(line)
     click.echo(f"\n{url}  {'ready' if ready else 'not ready'}  {state.root}")
+
+
+def _check(conversations: Sequence[Path]) -> None:
+    """Before anything is started: a replay server with a mistake in its file would be, again and again."""
+    if conversations:
+        from amelia_replay.reading import read
+
+        try:
+            for file in conversations:
+                read(file)
+        except Malformed as error:
+            raise Refused(str(error)) from error
 
 
 def _open(root: Path | None) -> "StateDirectory":

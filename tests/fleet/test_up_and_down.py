@@ -173,3 +173,15 @@ def test_a_setting_that_does_not_fit_is_named(tmp_path: Path, amelia: Amelia) ->
 
     assert done.returncode == 2
     assert "AMELIA_LEASE_SECONDS" in done.stderr
+
+
+def test_a_mistake_in_a_conversation_file_is_one_sentence_before_anything_is_started(
+    tmp_path: Path, amelia: Amelia
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("version: 1\nconversations:\n  - agent: architect\n    turns: [{sya: x}]\n")
+    done = amelia("up", "--state-dir", str(tmp_path / "state"), "--replay", str(bad))
+
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["amelia: bad.yaml, line 4: a turn has no 'sya'; did you mean 'say'?"]
+    assert not (tmp_path / "state").exists()
