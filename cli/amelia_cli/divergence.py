@@ -1,6 +1,7 @@
 """Where a workflow that is played again goes another way than it did."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +11,8 @@ from .conversing import Held, Spoken
 from .volatile import lasting, same
 
 ENDED = "it had ended"
+_REFUSED = re.compile(r"\b(?:Anthropic|OpenAI|Bedrock|Claude Code) refused the \w+ \(.*")
+"""A model that is played refuses what its file has no answer for, and names the file."""
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +25,8 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def divergences(before: Sequence[Held], now: Sequence[Held]) -> Iterator[Divergence]:
-    """The first of each conversation, in the order in which they began when they were recorded."""
+    """The first of each conversation, in the order in which they began when they were recorded. One in which the model
+    said nothing is in no file, so that it is neither missed nor new."""
     there = {(one.agent, one.task, one.round): one for one in now}
     for one in before:
         other = there.pop((one.agent, one.task, one.round), None)
@@ -33,8 +37,8 @@ def divergences(before: Sequence[Held], now: Sequence[Held]) -> Iterator[Diverge
             found = next(_in_turns(one, other), None)
             if found is not None:
                 yield found
-    for other in there.values():
-        yield Divergence(where=where(other), what="the conversation", before="was not held", now=_beginning(other))
+    for other in filter(lambda one: one.turns, there.values()):
+        yield Divergence(where=where(other), what="the conversation", before="was not held", now=_brief(other.turns[0]))
 
 
 def outcomes(before: Recorded, now: Recorded) -> Iterator[Divergence]:
@@ -60,7 +64,7 @@ def prompts(before: Sequence[Held], now: Sequence[Held]) -> Iterator[Divergence]
         if other is None or not one.turns or not other.turns:
             continue
         was, is_ = one.turns[0].after, other.turns[0].after
-        if was and not same(was, is_):
+        if was and not _same(was, is_):
             yield Divergence(where=where(one, 1), what="what it was told first", before=_text(was), now=_text(is_))
 
 
@@ -88,19 +92,15 @@ def _in_turns(before: Held, now: Held) -> Iterator[Divergence]:
 
 def _told(place: str, asked: Spoken, before: Sequence[str], now: Sequence[str]) -> Iterator[Divergence]:
     """What it was told after what it had ``asked``: results of its calls first, in their order."""
-    if same(before, now):
+    if _same(before, now):
         return
     for number, (one, other) in enumerate(zip(before, now, strict=False)):
-        if lasting(one) != lasting(other):
+        if not _same([one], [other]):
             called = asked.calls[number].name if number < len(asked.calls) else ""
             what = f"the result of {called}" if called else "what it was told"
             yield Divergence(where=place, what=what, before=one, now=other)
             return
     yield Divergence(where=place, what="what it was told", before=_text(before), now=_text(now))
-
-
-def _beginning(one: Held) -> str:
-    return _brief(one.turns[0]) if one.turns else _text(one.ended) or "was begun"
 
 
 def _brief(turn: Spoken) -> str:
@@ -110,3 +110,7 @@ def _brief(turn: Spoken) -> str:
 
 def _text(parts: Sequence[str]) -> str:
     return "\n".join(parts)
+
+
+def _same(one: Iterable[str], other: Iterable[str]) -> bool:
+    return same(*([_REFUSED.sub("the model refused", text) for text in texts] for texts in (one, other)))

@@ -39,7 +39,7 @@ def record(plane: "ControlPlane | LocalPlane", workflow_id: str) -> Recording:
     if status not in TERMINAL:
         raise Conflict(f"{workflow_id} is {status}; it can be exported when it has ended")
     found = observe(plane, workflow_id)
-    if not found.conversations:
+    if not any(one.turns for one in found.conversations):
         raise NotFound(f"{workflow_id} has kept no conversation; export one whose agents have worked")
     return found
 

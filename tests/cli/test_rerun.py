@@ -128,6 +128,30 @@ def test_what_was_worked_is_exported_goes_the_same_way_again_and_diverges_where_
     usage_is_told_by_agent_and_task(worked, amelia)
 
 
+def test_what_the_model_refused_goes_the_same_way_whatever_the_file_is_called(
+    repository: Path, process: Amelia, amelia: Amelia, tmp_path: Path
+) -> None:
+    conversation = tmp_path / "c.yaml"
+    plan, _, rest = CONVERSATION.partition("  - agent: developer\n")
+    assert "run_command" in rest
+    conversation.write_text(
+        plan
+        + """\
+  - {agent: developer, task: round-once, turns: [{say: I look first., call: {read_file: {path: total.py}}}]}
+  - {agent: developer, task: say-so, turns: [{call: {finish_task: {summary: Said., gave_up: true}}}]}
+"""
+    )
+    play = ("start", "issue.md", "--replay", str(conversation), "--auto-approve", "--wait", "--output", "json")
+    process(*play)
+    ended = json.loads(process(*play, "--retry").out)
+    assert (ended["status"], "c.yaml has no conversation" in ended["reason"]) == ("failed", True), ended
+
+    file = tmp_path / "exp.yaml"
+    assert amelia("workflows", "export", ended["id"], "--local", "-o", str(file)).code == 0
+    again = process("rerun", str(file), "--strict")
+    assert (again.code, "goes the same way" in again.out) == (0, True), again.out
+
+
 def usage_is_told_by_agent_and_task(worked: str, amelia: Amelia) -> None:
     view = json.loads(amelia("workflows", "usage", worked, "--local", "--output", "json").out)
     assert set(view["agents"]) == {"architect", "developer", "reviewer"}
