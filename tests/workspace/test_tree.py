@@ -26,6 +26,14 @@ async def test_a_commit_carries_our_name_and_runs_no_hook(origin: Path, tmp_path
     assert not (tmp_path / "hooked").exists()
 
 
+async def test_what_would_steer_a_terminal_is_not_in_a_commit(origin: Path, tmp_path: Path) -> None:
+    tree = await open_tree(f"file://{origin}", "", "amelia/x", tmp_path / "w")
+    (tree.root / "b").touch()
+    await tree.commit("Do one\x1b[2J\x9b2J\u202e\n\nQuietly\x07, \tso.\r\n\nAmelia-Task: x\n", onto=tree.base_commit)
+    said = await tree.git("log", "-1", "--format=%B")
+    assert said.decode() == "Do one[2J2J\n\nQuietly, \tso.\n\nAmelia-Task: x\n\n"
+
+
 async def test_nothing_changed_is_no_commit(origin: Path, tmp_path: Path) -> None:
     tree = await open_tree(f"file://{origin}", "stable", "amelia/x", tmp_path / "w")
     assert await tree.commit("nothing", onto=tree.base_commit) == ""

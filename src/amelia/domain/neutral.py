@@ -16,7 +16,7 @@ _EFFECTS = (
     re.compile(r"<(?=[A-Za-z/!?])"),  # a tag or a comment, which could be a marker of ours
     re.compile(r"!(?=\[)"),  # an image, fetched when it is looked at
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SECRETS = re.compile(
     r"gh[oprsu]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|(?:AKIA|ASIA)[A-Z0-9]{16}|xox[abprs]-[\w-]{10,}"
     r"|sk-[\w-]{20,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}"
@@ -26,9 +26,14 @@ _SECRETS = re.compile(
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 
 
+def printable(text: str) -> str:
+    """Without what steers a terminal or turns the direction of the text; tabs and line breaks stay."""
+    return _CONTROL.sub("", text)
+
+
 def neutral(text: str, limit: int) -> str:
     """At most about ``limit`` characters, the middle elided; a block of code that is left open is closed."""
-    plain = _CONTROL.sub("", _without_secrets(text.replace("\r\n", "\n"))).strip()
+    plain = printable(_without_secrets(text.replace("\r\n", "\n"))).strip()
     plain = elided(plain, limit)
     for effect in _EFFECTS:
         plain = effect.sub(lambda found: found[0] + _BREAK, plain)

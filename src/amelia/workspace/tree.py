@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..domain.neutral import printable
 from ..errors import Malformed, Refused
 from .address import check_branch
 from .clone import clone
@@ -60,7 +61,7 @@ class Tree:
         tree = await self._written()
         if tree == await self.content_of(onto):
             return ""
-        text = "\n".join(line.rstrip() for line in message.strip().splitlines()) + "\n"
+        text = "\n".join(printable(line).rstrip() for line in message.strip().splitlines()) + "\n"
         commit = (await self.git("commit-tree", "-p", onto, "-F", "-", tree, stdin=text.encode())).decode().strip()
         await self.git("update-ref", "HEAD", commit)
         await self.git("read-tree", "--reset", commit)
