@@ -175,8 +175,13 @@ async def test_addresses_and_branches_that_git_would_misread_are_refused(http: h
         is_problem(await http.post("/workflows", json=changed(**fields)), 422, said)
 
 
+async def test_an_issue_is_named_without_nul(http: httpx.AsyncClient) -> None:
+    for issue in ({"id": "a\0b", "title": "t"}, {"id": "a", "title": "t\0"}):
+        is_problem(await http.post("/workflows", json=changed(issue=issue)), 422, "has a NUL character; leave it out")
+
+
 async def test_a_text_with_nul_and_all_of_unicode_is_an_issue_like_any_other(http: httpx.AsyncClient) -> None:
-    issue = {"id": "a\0b", "title": "\U0001f600\u2028", "body": "\0"}
+    issue = {"id": "a\u0085b", "title": "\U0001f600\u2028", "body": "\0"}
     view = (await http.post("/workflows", json=changed(issue=issue))).json()
     assert (await http.get(f"/workflows/{view['id']}")).json()["issue"] == issue
 
@@ -281,8 +286,21 @@ async def test_a_diff_comes_from_the_object_store(api: Api, http: httpx.AsyncCli
 
 
 async def test_routes_and_methods_that_are_not_there_are_problems_too(http: httpx.AsyncClient) -> None:
-    is_problem(await http.get("/nonsense"), 404)
-    is_problem(await http.put("/workflows"), 405)
+    way_out = "; /api/v1/schema shows what there is"
+    is_problem(await http.get("/nonsense"), 404, f"there is nothing at /api/v1/nonsense{way_out}")
+    is_problem(await http.get("http://" + http.base_url.netloc.decode()), 404, f"there is nothing at /{way_out}")
+    answer = await http.put("/workflows")
+    is_problem(answer, 405, "PUT cannot be done to /api/v1/workflows; it takes GET, OPTIONS, POST")
+    assert answer.headers["allow"] == "GET, OPTIONS, POST"
+
+
+async def test_what_does_not_fit_is_one_sentence_with_a_way_out(http: httpx.AsyncClient) -> None:
+    is_problem(await http.post("/workflows"), 400, "the request has no body; send the JSON that /api/v1/schema")
+    for answer, why in (
+        (await http.get("/workflows", params={"limit": "many"}), "limit: Expected `int`, got `str`"),
+        (await http.post("/workflows", content=b"{"), "Input data was truncated"),
+    ):
+        is_problem(answer, 400, f"the request does not fit ({why}); /api/v1/schema describes what does")
 
 
 # Lists
@@ -340,6 +358,12 @@ async def test_the_document_names_every_route_and_the_page_loads_nothing_from_el
     async with api.client(params={"token": TOKEN}, headers={}) as client:
         document = (await client.get("/schema/openapi.json")).json()
         assert {"/api/v1/workflows", "/api/v1/workflows/{workflow_id}/events"} <= set(document["paths"])
+        for path, kind in (("/api/v1/workflows/{workflow_id}/events", "array"), ("/api/v1/events", "object")):
+            content = document["paths"][path]["get"]["responses"]["200"]["content"]
+            assert (set(content), content["application/json"]["schema"]["type"]) == (
+                {"text/event-stream", "application/json"},
+                kind,
+            )
         page = await client.get("/schema")
         assert page.status_code == 200
         resources = re.findall(r"""(?:src|href)\s*=\s*['"]([^'"]+)""", page.text)

@@ -19,6 +19,7 @@ from amelia.ports.journal import Cursor
 from . import carrying
 from .depends import Broadcaster, Journal
 from .fleet_tail import Passed, Wanted, frame, written
+from .paged import OfTheFleet
 from .problems import answers
 from .readers import Ending, TooSlow
 
@@ -67,7 +68,7 @@ async def _messages(
         raise carrying.Stopped(written(after)) from error
 
 
-@get("/events", media_type="text/event-stream", responses=answers(400, 401, 422, 503))
+@get("/events", media_type="text/event-stream", operation_class=OfTheFleet, responses=answers(400, 401, 422, 503))
 async def events(
     request: "Request[object, object, State]",
     journal: Journal,

@@ -5,7 +5,7 @@ import logging
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.openapi import ResponseSpec
 
 from amelia.contract.views import Problem
@@ -24,6 +24,7 @@ _KINDS: tuple[tuple[type[AmeliaError], int, str], ...] = (
 )
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMA = "/api/v1/schema"
 
 
 def answers(*statuses: int) -> dict[int, ResponseSpec]:
@@ -50,9 +51,24 @@ def of_the_framework(request: "Request[object, object, State]", error: HTTPExcep
     elif status >= 500:
         detail = "the server failed on this request; its log says why"
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    elif isinstance(error, MethodNotAllowedException):
+        return _not_allowed(request, error)
+    elif isinstance(error, NotFoundException):
+        detail = f"there is nothing at {_place(request)}; {SCHEMA} shows what there is"
     else:
         detail = _said(error)
     return _answer(request, status, _TITLES.get(status, "Refused"), detail, dict(error.headers or {}))
+
+
+def _not_allowed(request: "Request[object, object, State]", error: MethodNotAllowedException) -> Response[bytes]:
+    named = (error.headers or {}).get("allow", "").split(", ")
+    allowed = ", ".join(sorted(name for name in named if name.isupper()))
+    detail = f"{request.method} cannot be done to {_place(request)}; it takes {allowed}"
+    return _answer(request, 405, _TITLES[405], detail, {"Allow": allowed})
+
+
+def _place(request: "Request[object, object, State]") -> str:
+    return " ".join(request.url.path.split())[:200]
 
 
 def unexpected(request: "Request[object, object, State]", error: Exception) -> Response[bytes]:
@@ -71,13 +87,17 @@ _TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413:
 
 
 def _said(error: HTTPException) -> str:
+    """What does not fit, in one sentence. A body that was not sent is missed by the name of its argument."""
     extra = error.extra
-    parts = [error.detail]
     if isinstance(extra, list):
-        parts += [f"{x.get('key', '')}: {x.get('message', '')}".strip(": ") for x in extra if isinstance(x, dict)]
-    elif error.__cause__ is not None:
-        parts.append(str(error.__cause__))
-    return "; ".join(dict.fromkeys(part for part in parts if part))
+        found = [(str(x.get("key", "")), str(x.get("message", ""))) for x in extra if isinstance(x, dict)]
+        if ("data", "'data'") in found:
+            return f"the request has no body; send the JSON that {SCHEMA} describes"
+        parts = [f"{key}: {message}".strip(": ") for key, message in found]
+    else:
+        parts = [error.detail, *([str(error.__cause__)] if error.__cause__ is not None else [])]
+    why = ", ".join(dict.fromkeys(" ".join(part.split()) for part in parts if part))
+    return f"the request does not fit ({why}); {SCHEMA} describes what does"
 
 
 def _answer(

@@ -15,6 +15,7 @@ from amelia.errors import NotFound, Refused, Unavailable
 from . import carrying
 from .broadcaster import frame
 from .depends import Broadcaster, Journal
+from .paged import OfOneWorkflow
 from .problems import answers
 from .readers import Ending, TooSlow
 
@@ -64,6 +65,7 @@ async def _messages(
 @get(
     "/workflows/{workflow_id:str}/events",
     media_type="text/event-stream",
+    operation_class=OfOneWorkflow,
     responses=answers(400, 401, 404, 422, 503),
 )
 async def events(

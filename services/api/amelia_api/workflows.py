@@ -11,6 +11,7 @@ from amelia.contract import commands as c
 from amelia.contract.ids import derived_workflow_id
 from amelia.contract.views import StartRequest, WorkflowPage, WorkflowView
 from amelia.contract.workflow import Status
+from amelia.errors import Refused
 from amelia.workspace.address import check_branch, check_url
 
 from .depends import AllowFile, IssueReader, Journal, QueueLimits, TheCaller
@@ -40,6 +41,8 @@ class Workflows(Controller):
 
         An issue without a title is a reference, as in ``acme/shop#7``: the tracker is read before anything is recorded.
         """
+        if "\0" in data.issue.id + data.issue.title:
+            raise Refused("the issue's id or title has a NUL character; leave it out")
         check_url(data.repository, local=allow_file)
         if data.base:
             check_branch(data.base)
