@@ -3,8 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from amelia.contract import events as e
 from amelia.contract.plan import Task, plan_sha256
+from amelia.orchestrator.account import Account
+from amelia.orchestrator.live import Live
+from amelia.orchestrator.site import RepositoryAway
+from amelia.workspace import clone as cloning
 from amelia.workspace.sandbox import weakness
 
 if TYPE_CHECKING:
@@ -185,6 +191,19 @@ async def test_a_large_plan_travels_as_a_claim(world: "World", make_task: MakeTa
     blocked = world.heard.of(e.WorkflowBlocked)[0]
     assert blocked.plan is None
     assert b"x" * 40_000 in await world.objects.get(blocked.plan_claim)
+
+
+async def test_each_new_try_of_a_clone_is_told_and_how_commands_are_confined_once(
+    world: "World", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloning, "ATTEMPTS", 2)
+    live, nowhere = Live(Account(1)), "https://127.0.0.1:1/shop.git"
+    for _ in range(2):
+        with pytest.raises(RepositoryAway):
+            await world.run(world.job(repository=nowhere), live=live)
+    *said, last = (event.content for event in world.heard.shown if isinstance(event, e.AgentMessage))
+    assert last.startswith(f"the clone of {nowhere} does not answer (")
+    assert said == [*filter(None, [await weakness()]), last]
 
 
 async def test_progress_tells_what_agents_say_and_do(world: "World", make_task: MakeTask) -> None:

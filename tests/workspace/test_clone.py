@@ -96,8 +96,13 @@ async def test_a_server_without_shallow_clones_gives_the_whole_history(
 
 async def test_a_server_that_is_away_is_asked_again(origin: Path, tmp_path: Path, answers: type[Answers]) -> None:
     answers.said += [b"fatal: early EOF", b"error: 503"]
-    await cloning.clone(f"file://{origin}", "", tmp_path / "c.git", backoff=0)
+    told: list[str] = []
+    await cloning.clone(f"file://{origin}", "", tmp_path / "c.git", backoff=0, tell=told.append)
     assert len(answers.asked) == 3
+    assert told == [
+        f"the clone of file://{origin} does not answer ({why}); trying again"
+        for why in ("fatal: early EOF", "error: 503")
+    ]
 
 
 async def test_a_server_that_stays_away_is_told_of_as_such(

@@ -41,10 +41,11 @@ class Ends(msgspec.Struct, frozen=True, kw_only=True):
 class Live:
     """One for an attempt. A later invocation of the same attempt changes ``notes``, what people have said and no agent
     has read, and what the account allows. ``tree`` is what an earlier run of the attempt has cloned: the credential for
-    a second clone may have expired."""
+    a second clone may have expired. ``warned``: people have been told how commands are confined."""
 
     def __init__(self, account: Account, notes: Sequence[Note] = (), ends: Ends | None = None) -> None:
         self.account = account
         self.notes = tuple(notes)
         self.ends = ends
         self.tree: Tree | None = None
+        self.warned = False

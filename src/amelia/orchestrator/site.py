@@ -94,12 +94,12 @@ class Site:
         agent = {"develop": "developer", "review": "reviewer"}.get(work.step, "architect")
         try:
             voice = Voice(self.announcer, self.label(agent), self.limits.still)
-            if warning := await weakness():
+            if not self.live.warned and (warning := await weakness()):
                 voice.say(warning)
+            self.live.warned = True
             async with voice.during("fetching the repository"):
-                tree = await open_tree(
-                    job.repository, job.base, job.branch, self.workdir, work.base_commit, token=job.clone_token
-                )
+                where = (job.repository, job.base, job.branch, self.workdir, work.base_commit)
+                tree = await open_tree(*where, token=job.clone_token, tell=voice.say)
                 ours().learn_all(await asyncio.to_thread(lambda: [*in_worktree(tree.root)]), entrusted=False)
                 return tree
         except Refused as error:

@@ -1,8 +1,10 @@
 """A fresh copy of a repository's base branch."""
 
 import asyncio
+import logging
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import AmeliaError, Refused, Unavailable
@@ -17,6 +19,9 @@ CLONE_SECONDS = 1200
 DEPTH = 100
 """Commits of history that come along: enough to see how the last ones were made."""
 
+Tell = Callable[[str], None]
+in_the_log: Tell = logging.getLogger(__name__).info
+
 _WHOLE_ONLY = re.compile(rb"does not support (shallow|--depth)|dumb http transport", re.IGNORECASE)
 
 
@@ -28,17 +33,19 @@ async def clone(
     token: str = "",
     holding: str = "",
     backoff: float = 1.0,
+    tell: Tell = in_the_log,
 ) -> Git:
     """A bare clone of one branch with its newest history; ``base`` empty is the remote's default.
 
     It also has the commit ``holding`` when the remote still gives it. ``token`` is a credential for an https address;
     nothing of it is in the clone. Raises ``Refused`` when there is no such repository or branch,
-    ``Unavailable`` when the network stayed away. ``backoff`` is the first pause in seconds; it doubles.
+    ``Unavailable`` when the network stayed away. ``backoff`` is the first pause in seconds; it doubles. ``tell`` hears
+    of each new try.
     """
     remote = Remote(repository, token)
     branch = ["--branch", check_branch(base)] if base else []
     into.parent.mkdir(parents=True, exist_ok=True)
-    ended = await _patiently(remote, branch, into, backoff)
+    ended = await _patiently(remote, branch, into, backoff, tell)
     if ended.code:
         if passing(ended):
             raise Unavailable(f"{remote.name} does not answer: {remote.reason(ended)}")
@@ -50,18 +57,18 @@ async def clone(
     return git
 
 
-async def _patiently(remote: Remote, branch: list[str], into: Path, backoff: float) -> Exit:
+async def _patiently(remote: Remote, branch: list[str], into: Path, backoff: float, tell: Tell) -> Exit:
     depth = DEPTH
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            await asyncio.sleep(backoff * 2 ** (attempt - 1))
+    for tries in range(1, ATTEMPTS + 1):
         ended = await _clone(remote, branch, into, depth)
         if ended.code and depth and _WHOLE_ONLY.search(ended.errors):
             depth = 0
             ended = await _clone(remote, branch, into, depth)
-        if ended.code == 0 or not passing(ended):
-            break
-    return ended
+        if ended.code == 0 or not passing(ended) or tries == ATTEMPTS:
+            return ended
+        tell(f"the clone of {remote.name} does not answer ({remote.reason(ended)}); trying again")
+        await asyncio.sleep(backoff * 2 ** (tries - 1))
+    raise AssertionError
 
 
 async def _clone(remote: Remote, branch: list[str], into: Path, depth: int) -> Exit:

@@ -11,7 +11,7 @@ import msgspec
 from ..domain.neutral import printable
 from ..errors import Malformed, Refused
 from .address import check_branch
-from .clone import clone
+from .clone import Tell, clone, in_the_log
 from .git import Git
 from .sandbox import sandbox
 from .sandbox_view import Place, store_of
@@ -155,18 +155,25 @@ class Tree:
 
 
 async def open_tree(
-    repository: str, base: str, branch: str, folder: Path, base_commit: str = "", *, token: str = ""
+    repository: str,
+    base: str,
+    branch: str,
+    folder: Path,
+    base_commit: str = "",
+    *,
+    token: str = "",
+    tell: Tell = in_the_log,
 ) -> Tree:
     """Clones into ``folder`` (what an earlier run left there is replaced) and begins ``branch`` at the base.
 
     ``base_commit`` names where an earlier attempt began; it must still be in the repository. ``token`` is a credential
-    for an https address, for the clone alone. Raises ``Refused`` and ``Unavailable``.
+    for an https address, for the clone alone. ``tell`` as for ``clone``. Raises ``Refused`` and ``Unavailable``.
     """
     check_branch(branch)
     store, root, home = folder / "repository.git", folder / "tree", folder / "home"
     for old in (root, home, home.with_name("home.tmp")):
         await asyncio.to_thread(shutil.rmtree, old, ignore_errors=True)
-    bare = await clone(repository, base, store, token=token, holding=base_commit)
+    bare = await clone(repository, base, store, token=token, holding=base_commit, tell=tell)
     home.mkdir(parents=True)
     start = base_commit or await bare.line("rev-parse", "HEAD")
     if (await bare.attempt("cat-file", "-e", f"{start}^{{commit}}")).code:
