@@ -225,7 +225,10 @@ async def test_a_stream_asks_for_the_token_too(api: Api) -> None:
         with pytest.raises(InvalidStatus) as refused:
             async with api.watching(voice.workflow_id, additional_headers=headers):
                 raise AssertionError("it was let in")
-        assert refused.value.response.status_code in (401, 403)
+        answer = refused.value.response
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert b"send the token as 'Authorization: Bearer" in (answer.body or b"")
     async with api.watching(voice.workflow_id, f"after=0&token={TOKEN}", additional_headers={}) as socket:
         assert await read_to(socket, 3) == [1, 2, 3]
 

@@ -1,17 +1,23 @@
 """Who asks: on a laptop, whoever can read the token in the state directory, as Jupyter does it."""
 
 import hmac
+from typing import Any, cast
 from urllib.parse import parse_qs
 
-from litestar.datastructures import Headers
+from litestar import Request
+from litestar.datastructures import Headers, State
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from amelia.errors import Unauthorised
 
+from . import problems
+
 COOKIE = "amelia_token"
 _OPEN = ("/api/v1/health/",)
+_ANSWER = "websocket.http.response"
+"""Of a server that can answer a handshake as any other request."""
 HOW = "send the token as 'Authorization: Bearer …'; on a laptop it is in the file 'token' of the state directory"
 
 
@@ -38,10 +44,23 @@ class TokenMiddleware(ASGIMiddleware):
             await next_app(scope, receive, _remembering(send, given))
         else:
             known = "this token is not the fleet's" if given or "authorization" in headers else "no token was sent"
-            raise Unauthorised(f"{known}; {HOW}")
+            error = Unauthorised(f"{known}; {HOW}")
+            if _ANSWER not in (scope.get("extensions") or {}):
+                raise error
+            await _turn_away(scope, send, error)
 
     def _is_right(self, given: str) -> bool:
         return bool(given) and hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+
+
+async def _turn_away(scope: Scope, send: Send, error: Unauthorised) -> None:
+    """A handshake."""
+    asked: Request[object, object, State] = Request(cast(Any, scope))
+    answer = problems.of_ours(asked, error)
+    fields = {"content-type": problems.MEDIA_TYPE, **answer.headers}
+    headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
+    await send(cast(Any, {"type": f"{_ANSWER}.start", "status": answer.status_code, "headers": headers}))
+    await send(cast(Any, {"type": f"{_ANSWER}.body", "body": answer.content}))
 
 
 def _bearer(headers: Headers) -> str:

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 HEAD_SECONDS = 15.0
 """Within which a new connection must have asked for something."""
@@ -68,6 +72,11 @@ class Http(_Ending, H11Protocol):
 
 
 class Socket(_Ending, WebSocketsSansIOProtocol):
+    async def send(self, message: "ASGISendEvent") -> None:
+        """A handshake that got an answer is over too; uvicorn would complain of it in the log."""
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
+
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self._abort_in(0, "silent")
