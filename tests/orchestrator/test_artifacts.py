@@ -165,3 +165,22 @@ async def test_the_whole_output_of_a_command_is_kept_under_a_name_the_agent_is_t
     [told] = world.driver.requests[3].messages[-1].parts
     assert "output-developer-fix-1-1.txt" in str(told)
     assert len(str(told)) < 40_000
+
+
+async def test_the_diff_of_the_work_has_binary_files_and_what_the_reviewer_reads_has_not(
+    world: "World", make_task: MakeTask
+) -> None:
+    world.seed({"logo.bin": "\0old\n"})
+    world.plans(make_task("fix"))
+    world.driver.on(
+        "developer",
+        {"run_command": {"command": "printf '\\0new\\n' > logo.bin"}},
+        {"finish_task": {"summary": "drew it"}},
+        task="fix",
+    )
+    world.reviews(approved=True)
+    assert (await world.approved()).result == "success"
+    assert b"\nGIT binary patch\n" in (await artifacts(world))["work.diff"]
+    read = repr(next(request for request in world.driver.requests if request.label.agent == "reviewer"))
+    assert "Binary files a/logo.bin and b/logo.bin differ" in read
+    assert "GIT binary patch" not in read

@@ -90,6 +90,15 @@ def test_bytes_that_are_no_text_keep_everything_else() -> None:
     assert REDACTOR.data(data) == b"\xff\xfe\x00" + MARKED.encode() + b"\x80\n"
 
 
+def test_binary_files_in_a_patch_stay_as_they_are_and_the_rest_does_not() -> None:
+    blob = b"GIT binary patch\nliteral 14\nO%s012\n\nliteral 0\nHcmV?d00001\n\n" % PLAIN.encode()
+    text = b"diff --git a/t b/t\n@@ -0,0 +1,3 @@\n+GIT binary patch\n+literal 14\n+%s\n"
+    patch = b"diff --git a/b b/b\n" + blob + text
+    assert REDACTOR.data(patch.replace(b"%s", PLAIN.encode())) == patch.replace(b"%s", MARKED.encode())
+    clean = b"diff --git a/b b/b\n" + blob
+    assert REDACTOR.data(clean) is clean
+
+
 def test_of_a_bundle_only_the_titles_of_other_commits_are_changed() -> None:
     data = b"# v2 git bundle\n-" + b"a" * 40 + b" with %s\n" + b"b" * 40 + b" refs/heads/x\n\nPACK" + PLAIN.encode()
     assert REDACTOR.data(data.replace(b"%s", PLAIN.encode())) == data.replace(b"%s", MARKED.encode())

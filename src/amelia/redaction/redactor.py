@@ -17,6 +17,9 @@ T = TypeVar("T")
 MARK = re.compile(r"\[redacted:[A-Za-z0-9_.-]+\]")
 """What stands for a secret."""
 _BUNDLES = (b"# v2 git bundle\n", b"# v3 git bundle\n")
+_PATCH = b"diff --git "
+_BINARY = re.compile(rb"(^GIT binary patch\n(?:(?:literal|delta) \d+\n(?:[A-Za-z][!-~]{5,65}\n)*\n)+)", re.MULTILINE)
+"""As ``git diff --binary`` writes a file: by lines of what is compressed, in base85."""
 _REMEMBERED = 4_000_000
 """Characters of texts that were looked at before, and are asked about again at every turn of an agent."""
 _LONG = 200
@@ -87,13 +90,19 @@ class Redactor:
 
     def data(self, data: bytes) -> bytes:
         """Text in any encoding that ASCII is part of; JSON, also in lines, by its strings. Of a git bundle only what it
-        says of the commits it builds upon: what it holds is compressed, and the repository's own."""
+        says of the commits it builds upon: what it holds is compressed, and the repository's own. So are binary files
+        in a patch."""
         if data.startswith(_BUNDLES):
             return self._bundle(data)
+        if data.startswith(_PATCH):
+            return self._patch(data)
         if data[:1] in (b"{", b"["):
             cleaned = self._json(data)
             if cleaned is not None:
                 return cleaned
+        return self._text_in(data)
+
+    def _text_in(self, data: bytes) -> bytes:
         text = data.decode("utf-8", "surrogateescape")
         return data if (clean := self.text(text)) == text else clean.encode("utf-8", "surrogateescape")
 
@@ -112,6 +121,11 @@ class Redactor:
         lines = [self.data(line) if line.startswith(b"-") else line for line in head.split(b"\n")]
         clean = b"\n".join(lines)
         return data if clean == head else clean + between + rest
+
+    def _patch(self, data: bytes) -> bytes:
+        parts = [part if number % 2 else self._text_in(part) for number, part in enumerate(_BINARY.split(data))]
+        clean = b"".join(parts)
+        return data if clean == data else clean
 
     def _json(self, data: bytes) -> bytes | None:
         """None when it is none."""
