@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amelia.contract.views import DecisionRequest, ReviseRequest
-from amelia.errors import Conflict, Refused
+from amelia.errors import Conflict
 
 from . import options
 from .printing import clean, clean_block, document, paint_status, plan_lines
@@ -42,9 +42,10 @@ def approve(
     settings: str | None,
     output: str,
 ) -> None:
-    """Approve the plan, so that the Developer carries it out. It is shown first, and you are asked.
+    """Approve the plan, so that the Developer carries it out. On a terminal it is shown first, and you are asked.
 
-    Where nobody can be asked, say --yes, or name the plan with --plan-sha256.
+    Where nobody can be asked it is the plan that waits now; to approve only one that was read, name it with
+    --plan-sha256.
     Where work waits that the Reviewer does not accept, this delivers it as it is, with what is unresolved.
 
     What is approved is the plan that was shown: should it change meanwhile, the answer is a conflict that says what
@@ -61,15 +62,8 @@ def approve(
     if plan_sha256:
         decision = DecisionRequest(plan_sha256=plan_sha256, tasks=tasks)
     else:
-        if not key:
-            _waits(plane, workflow_id)
         seen = plane.plan(workflow_id)
-        if not yes and not (output == "text" and can_ask()):
-            raise Refused(
-                f"nobody here was shown the plan of {workflow_id}; approve it unseen with --yes, "
-                f"or this one alone with --plan-sha256 {seen.plan_sha256}"
-            )
-        if not yes and not _confirmed(seen, tasks):
+        if not yes and output == "text" and can_ask() and not _confirmed(seen, tasks):
             click.echo(f"{workflow_id} still waits")
             return
         decision = DecisionRequest(block_id=seen.block_id, plan_sha256=seen.plan_sha256, tasks=tasks)

@@ -81,7 +81,7 @@ def test_a_plan_that_is_edited_is_carried_out_under_its_own_hash(
 
 
 def test_an_answer_that_is_none_and_edits_that_are_dropped_are_told(
-    conversation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answering: Answering, conversation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     editor = tmp_path / "editor.py"
     editor.write_text(
