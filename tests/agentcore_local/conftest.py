@@ -133,9 +133,10 @@ def new_session() -> str:
     return f"wf-{uuid.uuid4()}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all tests that need no settings of their own."""
+    """One server for all tests of a file that need no settings of their own. It ends with them: whatever sessions they
+    left are asked ten times a second how they are."""
     server = Server(tmp_path_factory.mktemp("agentcore") / "state", app="sample_runtime:app", stop_grace=0.5)
     server.start()
     yield server
@@ -157,13 +158,16 @@ def servers(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_client(server: Server) -> Any:
     return server.client()
 
 
 @pytest.fixture
 def client(server: Server, shared_client: Any) -> Iterator[Any]:
-    """A client of the shared server, which has no fault rules before and after the test."""
+    """A client of the shared server, which has no fault rules and no sessions before and after the test."""
     yield shared_client
     server.faults()
+    for session in server.sessions():
+        with contextlib.suppress(shared_client.exceptions.ResourceNotFoundException):
+            shared_client.stop_runtime_session(agentRuntimeArn=ARN, runtimeSessionId=session)

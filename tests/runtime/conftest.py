@@ -271,9 +271,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def agentcore(tmp_path_factory: pytest.TempPathFactory, emulator: str, model: str, scratch: Path) -> Iterator[str]:
-    """The address of a real stand-in for AgentCore, which runs the app in sessions."""
+    """The address of a real stand-in for AgentCore, which runs the app in sessions. It ends with the tests of a file:
+    what sessions they left are asked ten times a second how they are."""
     home, port = tmp_path_factory.mktemp("agentcore"), free_port()
     environ = {
         "ANTHROPIC_API_KEY": "replayed",
