@@ -8,7 +8,7 @@ from amelia.contract import events as e
 from amelia.contract.views import StartRequest
 
 from ..client.pretend_fleet import PretendFleet, Refusal
-from .conftest import answering
+from .conftest import Answering
 from .test_start_remote import blocks, ends
 
 pytestmark = pytest.mark.usefixtures("repository")
@@ -53,7 +53,7 @@ def working(fleet: PretendFleet) -> PretendFleet:
     return fleet
 
 
-def test_what_was_asked_and_answered_stays_on_the_screen(working: PretendFleet) -> None:
+def test_what_was_asked_and_answered_stays_on_the_screen(working: PretendFleet, answering: Answering) -> None:
     code, written = answering(["start", "issue.md", "--remote"], [("Approve this plan?", "a")])
     seen = on_screen(written)
     assert code == 0
@@ -62,7 +62,7 @@ def test_what_was_asked_and_answered_stays_on_the_screen(working: PretendFleet) 
     assert "tests: pytest" in seen
 
 
-def test_that_somebody_else_has_decided_stays_on_the_screen(working: PretendFleet) -> None:
+def test_that_somebody_else_has_decided_stays_on_the_screen(working: PretendFleet, answering: Answering) -> None:
     def first(workflow_id: str, kind: str) -> None:
         ends(working, workflow_id)
         raise Refusal(409, f"{workflow_id} is decided")
@@ -73,7 +73,9 @@ def test_that_somebody_else_has_decided_stays_on_the_screen(working: PretendFlee
     assert any(line.startswith("decided meanwhile: wf-") for line in on_screen(written)), on_screen(written)
 
 
-def test_a_fleet_that_is_away_is_said_once_above_the_picture_of_which_nothing_stays(fleet: PretendFleet) -> None:
+def test_a_fleet_that_is_away_is_said_once_above_the_picture_of_which_nothing_stays(
+    fleet: PretendFleet, answering: Answering
+) -> None:
     def begin(workflow_id: str, request: StartRequest) -> None:
         begins_tasks(fleet, workflow_id)
         ends(fleet, workflow_id)
@@ -87,7 +89,9 @@ def test_a_fleet_that_is_away_is_said_once_above_the_picture_of_which_nothing_st
     assert not [line for line in seen if line.startswith("▸") or "pending, " in line], seen
 
 
-def test_without_colour_the_picture_is_plain(working: PretendFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_colour_the_picture_is_plain(
+    working: PretendFleet, answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     _, written = answering(["start", "issue.md", "--remote"], [("Approve this plan?", "a")])
     assert "· Round the total" in written
