@@ -198,8 +198,10 @@ def test_what_is_learnt_later_counts_from_then_on() -> None:
     assert "learnt-later-9" not in redactor.text(text)
 
 
-def test_a_program_says_its_last_words_and_its_log_without_secrets() -> None:
-    code = (
+def test_a_program_says_its_last_words_and_its_log_without_secrets(tmp_path: Path) -> None:
+    """Twice in what the log tells, once in the last words; and in the two lines of code that tracebacks show."""
+    program = tmp_path / "program.py"
+    program.write_text(
         "import logging\n"
         "from amelia.telemetry import start_logging\n"
         "start_logging('test', 'INFO')\n"
@@ -210,9 +212,9 @@ def test_a_program_says_its_last_words_and_its_log_without_secrets() -> None:
         "raise RuntimeError('canary-7f3e2b1a9c')\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"MY_TOKEN": PLAIN, "PATH": "/usr/bin:/bin"}
+        [sys.executable, program], capture_output=True, text=True, env={"MY_TOKEN": PLAIN, "PATH": "/usr/bin:/bin"}
     )
     assert ended.returncode == 1
     assert PLAIN not in ended.stderr
-    assert ended.stderr.count("[redacted:MY_TOKEN]") == 3
+    assert ended.stderr.count("[redacted:MY_TOKEN]") == 5
     assert "RuntimeError: [redacted:MY_TOKEN]" in ended.stderr
