@@ -97,7 +97,7 @@ def _running(
     state: StateDirectory, programs: tuple[Program, ...], environ: dict[str, str], leaving_out: str = ""
 ) -> Iterator[dict[str, psutil.Process]]:
     """Starts them as the supervisor would; whatever still runs at the end is ended."""
-    listing = write_config(state, list(programs)).parent / "programs.json"
+    listing = write_config(state, list(programs), environ).parent / "programs.json"
     kept = listing.with_name(f"programs-{programs[0].stage}.json")
     kept.write_bytes(listing.read_bytes())
     started: dict[str, subprocess.Popen[bytes]] = {}

@@ -35,10 +35,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
 
 
-def write_config(state: StateDirectory, programs: Sequence[Program]) -> Path:
-    """``programs.json`` for ``child`` and ``supervisor.conf`` beside it; nothing starts by itself."""
+def write_config(state: StateDirectory, programs: Sequence[Program], inherited: Mapping[str, str] = os.environ) -> Path:
+    """``programs.json`` for ``child`` and ``supervisor.conf`` beside it; nothing starts by itself. ``inherited`` is the
+    environment that whoever starts them has."""
     listing = state.run / "programs.json"
-    kept = {program.name: _without_inherited(program, os.environ) for program in programs}
+    kept = {program.name: _without_inherited(program, inherited) for program in programs}
     write_private(listing, msgspec.json.encode(kept).decode())
     path = state.run / "supervisor.conf"
     stages = (_stage(place, stage, programs) for place, stage in enumerate(STAGES))
