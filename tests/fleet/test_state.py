@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from amelia.adapters.local import lock, models
 from amelia.adapters.local.child import Program, environment
 from amelia.adapters.local.state import StateDirectory, is_free
+from amelia.adapters.local.supervise import write_config
 from amelia.errors import Conflict, Refused
 
 AWS_FILES = {"HOME": "/nonexistent"}
@@ -91,6 +93,14 @@ def test_a_program_sees_what_it_may() -> None:
 
     narrow = Program(name="postgres", stage="store", argv=["postgres"], only=["PATH"])
     assert environment(narrow, inherited) == {"PATH": "/bin"}
+
+
+def test_what_a_program_inherits_is_not_written_down_and_the_rest_is(tmp_path: Path) -> None:
+    state = StateDirectory.open(tmp_path / "state")
+    program = Program(name="a", stage="services", argv=["true"], environ={"SECRET": "inherited", "A": "1"})
+    for inherited, written in (({"SECRET": "inherited"}, {"A": "1"}), ({}, program.environ)):
+        listing = write_config(state, [program], inherited).with_name("programs.json")
+        assert json.loads(listing.read_bytes())["a"]["environ"] == written
 
 
 def test_replay_wins_over_credentials_which_then_stay_outside() -> None:
