@@ -19,6 +19,16 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - until the end
 
 
+def columns() -> int:
+    """How wide the terminal is; 80 where there is none. Found without shutil, and not by click: both would import every
+    compression there is."""
+    said = os.environ.get("COLUMNS", "")
+    try:
+        return (int(said) if said.isdecimal() else 0) or os.get_terminal_size().columns or 80
+    except OSError:
+        return 80
+
+
 def guard(arguments: list[str], run: Callable[[list[str]], object]) -> int:
     """The exit code of ``run(arguments)``, all of its errors told."""
     try:

@@ -22,7 +22,7 @@ from amelia.domain.shown import lesson_view
 from amelia.domain.usage import usage_view
 from amelia.errors import AmeliaError, NotFound, Refused
 
-from .story import FILE, Story, held, plan_view
+from .story import FILE, LOCK, Story, plan_view
 
 if TYPE_CHECKING:
     from amelia.adapters.local.objects import FolderObjects
@@ -68,8 +68,10 @@ class LocalPlane:
         return found[0]
 
     def workflow(self, workflow_id: str) -> WorkflowView:
+        from amelia.adapters.local.lock import taken
+
         view = self._read(workflow_id)[0].view()
-        if view.status != "in_progress" or held(self._folder / workflow_id):
+        if view.status != "in_progress" or taken(self._folder / workflow_id / LOCK):
             return view
         why = f"interrupted: its process is gone; amelia start {view.issue.url or 'with the same ISSUE'} goes on"
         return replace(view, status="pending", phase="", reason=why)

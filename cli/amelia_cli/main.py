@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from .edge import guard, open_streams
+from .edge import columns, guard, open_streams
 from .lazy import LazyGroup
 
 _COMMANDS = {
@@ -59,12 +59,8 @@ def _run(arguments: list[str]) -> None:
 
 
 def _width() -> int:
-    """As click has it, at most 78 and at least 50; click itself would import every compression there is to find it."""
-    try:
-        columns = int(os.environ.get("COLUMNS", "")) or os.get_terminal_size().columns
-    except (OSError, ValueError):
-        columns = 80
-    return max(min(columns, 80) - 2, 50)
+    """As click has it: at most 78 and at least 50."""
+    return max(min(columns(), 80) - 2, 50)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """What the events of a workflow that is worked here tell: one JSON object a line in ``events.jsonl``."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -70,21 +68,6 @@ class Story:
             self.fold(event)
             end += len(line)
             yield event, end
-
-
-def held(folder: Path) -> bool:
-    """Whether a process works on it: who holds its lock lives."""
-    try:
-        lock = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 async def plan_view(story: Story, block: Block, objects: ObjectStore) -> PlanView:

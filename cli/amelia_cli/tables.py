@@ -1,11 +1,11 @@
 """Tables whose rows stay lines on a terminal that is narrow."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 
 import click
 
+from .edge import columns
 from .printing import cells
 
 _SHORTEST_ID = 11
@@ -16,7 +16,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: Seque
     """As ``cells``. Where a terminal is too narrow, those in the column ID are cut as short as they stay unique,
     then what is in the ``flexible`` ones, whose cells are without colour. Elsewhere all of it is printed."""
     widths = _widths(head, rows)
-    if sys.stdout.isatty() and _whole(widths) > (room := _columns()):
+    if sys.stdout.isatty() and _whole(widths) > (room := columns()):
         at = head.index("ID")
         ids = _shortened([row[at] for row in rows])
         rows = [(*row[:at], id_, *row[at + 1 :]) for id_, row in zip(ids, rows, strict=True)]
@@ -48,12 +48,3 @@ def _cut(row: Sequence[str], widths: Sequence[int], places: Sequence[int]) -> li
         cell[: width - 1] + "…" if place in places and len(cell) > width else cell
         for place, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
-
-
-def _columns() -> int:
-    """Found without shutil, which would import every compression there is."""
-    said = os.environ.get("COLUMNS", "")
-    try:
-        return (int(said) if said.isdecimal() else 0) or os.get_terminal_size(sys.stdout.fileno()).columns or 80
-    except OSError:
-        return 80

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shlex
+from pathlib import Path
 
 import msgspec
 
@@ -49,11 +50,17 @@ class FleetLock:
 
 
 def is_held(state: StateDirectory) -> bool:
-    if not state.lock_file.exists():
-        return False
-    descriptor = os.open(state.lock_file, os.O_RDWR | os.O_CLOEXEC)
+    return taken(state.lock_file)
+
+
+def taken(file: Path) -> bool:
+    """Whether a process holds the lock on ``file``: who does lives. Two who only look do not see each other."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
